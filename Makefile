@@ -1,0 +1,37 @@
+# Every target makes the virtual environment and installs skneg when that is missing.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test test-slow lint tiny benchmark clean
+
+demo: $(STAMP)  ## the main job on the shipped model: known from unknown images
+	$(BIN)/python examples/demo.py
+
+test: $(STAMP)  ## all tests but the slow ones
+	$(BIN)/python -m pytest
+
+test-slow: $(STAMP)  ## the slow ones as well
+	$(BIN)/python -m pytest -m ""
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+benchmark: $(STAMP)
+	$(BIN)/python benchmarks/text_encoding.py
+
+tiny: $(STAMP)  ## rebuild the shipped model, about half an hour on 2 cores
+	$(BIN)/python -m skneg.datasets.train_tiny
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "skneg needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) demo-output build dist

@@ -1,0 +1,23 @@
+"""Out-of-distribution detection with CLIP, as scikit-learn estimators."""
+
+from ._lazy import attach
+
+__version__ = "0.1.0.dev0"
+
+_HOMES = {
+    "BackboneError": "errors",
+    "CLIPImageEncoder": "encoder",
+    "CalibrationWarning": "base",
+    "ImageError": "errors",
+    "InputError": "errors",
+    "InputTypeError": "errors",
+    "MCMDetector": "detectors",
+    "NegPromptDetector": "detectors",
+    "SknegError": "errors",
+    "TextBank": "bank",
+    "VocabularyError": "errors",
+}
+
+__all__ = sorted(_HOMES)
+
+__getattr__, __dir__ = attach(__name__, _HOMES)

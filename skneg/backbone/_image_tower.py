@@ -1,0 +1,108 @@
+"""Images to unit-norm embeddings, in batches."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import open_clip
+import torch
+from torch.nn import functional
+from tqdm.auto import tqdm
+
+from ..errors import ImageError, SknegError
+
+
+class ImageTower:
+    """The frozen image tower of a CLIP model.
+
+    Attributes
+    ----------
+    image_size : tuple of int
+        Height and width that the tower sees, in pixels.
+    """
+
+    def __init__(self, network: torch.nn.Module, device: torch.device, dtype: torch.dtype) -> None:
+        self._network = network
+        self._device = device
+        self._dtype = dtype
+        config = open_clip.transform.PreprocessCfg(**network.visual.preprocess_cfg)
+        self._preprocess = open_clip.transform.image_transform_v2(config, is_train=False)
+        size = config.size
+        self.image_size = (size, size) if isinstance(size, int) else tuple(size[-2:])
+
+    def encode(self, images: Sequence[Any], batch_size: int = 64, verbose: bool = False) -> np.ndarray:
+        """Encode images, in order.
+
+        Parameters
+        ----------
+        images : sequence of PIL images or float tensors
+            RGB Pillow images, or tensors (3, height, width) already preprocessed for this tower.
+        batch_size : int, default=64
+            Images per forward pass; halved, for this call, when the device runs out of memory.
+        verbose : bool, default=False
+            Whether to show a progress bar.
+
+        Returns
+        -------
+        ndarray of shape (n, d), float32
+            Unit-norm rows.
+
+        Raises
+        ------
+        ImageError
+            If an image cannot be read, or a tensor has not the tower's size.
+        SknegError
+            If not even one image fits into memory.
+        """
+        chunks = []
+        # Decoding is Pillow's C code, which releases the interpreter lock.
+        with (
+            ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool,
+            tqdm(total=len(images), desc="encoding images", unit="img", disable=not verbose) as bar,
+        ):
+            start = 0
+            while start < len(images):
+                rows = range(start, min(start + batch_size, len(images)))
+                pixels = torch.stack(list(pool.map(lambda i: self._pixels(images[i], i), rows)))
+                encoded, batch_size = self._encode_splitting(pixels, batch_size)
+                chunks.append(encoded)
+                start += len(rows)
+                bar.update(len(rows))
+        return np.concatenate(chunks)
+
+    def _pixels(self, image: Any, index: int) -> torch.Tensor:
+        if not isinstance(image, torch.Tensor):
+            return self._preprocess(image)
+        if tuple(image.shape) != (3, *self.image_size):
+            raise ImageError(
+                f"image {index} is a float tensor of shape {tuple(image.shape)}; preprocessed images of "
+                f"this model are (3, {self.image_size[0]}, {self.image_size[1]}).",
+                index,
+            )
+        if not bool(torch.isfinite(image).all()):
+            raise ImageError(f"image {index} holds NaN or infinite values.", index)
+        return image.to("cpu", torch.float32)
+
+    def _encode_splitting(self, pixels: torch.Tensor, batch_size: int) -> tuple[np.ndarray, int]:
+        """Encode a batch, in smaller pieces if it does not fit; returns the size that did."""
+        while True:
+            try:
+                pieces = [self._forward(piece) for piece in pixels.split(batch_size)]
+                return np.concatenate(pieces), batch_size
+            except torch.OutOfMemoryError as error:
+                if batch_size == 1:
+                    raise SknegError(
+                        "The device has too little memory to encode one image; use device='cpu'."
+                    ) from error
+                batch_size = max(1, min(batch_size, len(pixels)) // 2)
+
+    @torch.inference_mode()
+    def _forward(self, pixels: torch.Tensor) -> np.ndarray:
+        low_precision = self._dtype != torch.float32
+        with torch.autocast(self._device.type, self._dtype, enabled=low_precision):
+            features = self._network.encode_image(pixels.to(self._device))
+        return functional.normalize(features.float(), dim=-1).cpu().numpy()

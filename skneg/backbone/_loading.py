@@ -1,0 +1,213 @@
+"""open_clip models by name, loaded once per process."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+import open_clip
+import torch
+
+from ..errors import BackboneError, InputError
+from ._image_tower import ImageTower
+from ._text_tower import TextTower
+from ._tiny import TINY_NAME, verified_tiny_folder
+
+# The weights the paper uses, for users who name the architecture alone.
+DEFAULT_PRETRAINED = {"ViT-B-16": "laion2b_s34b_b88k"}
+
+_OFFLINE_HELP = (
+    "Without a network: copy the model's folder (open_clip_config.json and "
+    "open_clip_model.safetensors) to this machine and pass model='local-dir:/path/to/folder', or pass "
+    "pretrained='/path/to/checkpoint'. model='skneg-tiny' ships with skneg and needs no download."
+)
+
+_PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+
+_loaded: dict[tuple, Backbone] = {}
+_lock = threading.RLock()
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A frozen CLIP model, as its two towers.
+
+    Attributes
+    ----------
+    name : str
+        What it was loaded as: ``model`` or ``model/pretrained``.
+    image_tower : ImageTower
+        Images to embeddings.
+    text_tower : TextTower
+        Prompts to embeddings.
+    """
+
+    name: str
+    image_tower: ImageTower
+    text_tower: TextTower
+
+
+def load_backbone(
+    model: str = "ViT-B-16",
+    pretrained: str | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+) -> Backbone:
+    """Load an open_clip model; a second call with the same arguments returns the same object.
+
+    Parameters
+    ----------
+    model : str, default="ViT-B-16"
+        ``"skneg-tiny"`` (ships with skneg), an open_clip model name, ``"hf-hub:<id>"`` or
+        ``"local-dir:<folder>"``.
+    pretrained : str, optional
+        A pretrained tag of open_clip or a checkpoint file, for plain model names. None means
+        ``"laion2b_s34b_b88k"`` for ViT-B-16, as in the paper; other names need one. A bare checkpoint
+        file carries no preprocessing, so open_clip's defaults (OpenAI's mean and std, bicubic) are
+        used with it.
+    device : str, default="auto"
+        A torch device; ``"auto"`` takes CUDA, then Apple's MPS, then the CPU.
+    precision : {"auto", "fp32", "bf16", "fp16"}, default="auto"
+        Autocast precision of the towers; weights stay float32. ``"auto"`` is float32 on a CPU or MPS,
+        bfloat16 on CUDA (float16 where the GPU has no bfloat16).
+
+    Returns
+    -------
+    Backbone
+
+    Raises
+    ------
+    BackboneError
+        If the model cannot be had; says what to do offline.
+    InputError
+        If a parameter is not usable.
+
+    Examples
+    --------
+    >>> from skneg.backbone import load_backbone
+    >>> backbone = load_backbone("skneg-tiny")
+    >>> backbone.text_tower.embed_dim
+    128
+    """
+    if not isinstance(model, str) or not model:
+        raise InputError(f"model must be the name of an open_clip model, got {model!r}.")
+    if pretrained is None:
+        pretrained = DEFAULT_PRETRAINED.get(model)
+    chosen_device = _resolve_device(device)
+    dtype = _resolve_precision(precision, chosen_device)
+    key = (model, pretrained, str(chosen_device), dtype)
+    with _lock:
+        if key not in _loaded:
+            _loaded[key] = _load(model, pretrained, chosen_device, dtype)
+        return _loaded[key]
+
+
+def _resolve_device(device: str) -> torch.device:
+    if device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise InputError(f"device={device!r} is not a torch device: {error}") from error
+    if resolved.type == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"device={device!r}: this machine has no usable CUDA GPU; use device='auto'.")
+    return resolved
+
+
+def _resolve_precision(precision: str, device: torch.device) -> torch.dtype:
+    if precision not in _PRECISIONS:
+        raise InputError(f"precision must be one of {_PRECISIONS}, got {precision!r}.")
+    if precision == "auto":
+        if device.type != "cuda":
+            return torch.float32
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+
+
+def _load(model: str, pretrained: str | None, device: torch.device, dtype: torch.dtype) -> Backbone:
+    source = model
+    if model == TINY_NAME:
+        source = f"local-dir:{verified_tiny_folder()}"
+    has_schema = source.startswith(("local-dir:", "hf-hub:"))
+    _check_names(source, pretrained, has_schema)
+    name = model if pretrained is None else f"{model}/{pretrained}"
+    try:
+        with _quiet_open_clip():
+            network = open_clip.create_model(
+                source,
+                pretrained=pretrained,
+                device="cpu",
+                precision="fp32",
+                require_pretrained=True,
+                weights_only=True,
+            )
+            tokenizer = open_clip.get_tokenizer(source)
+    except MemoryError:
+        raise
+    except Exception as error:  # open_clip raises a dozen types for what is one fact: no such model
+        raise BackboneError(
+            f"The model {name!r} could not be loaded ({type(error).__name__}: {error}). {_OFFLINE_HELP}"
+        ) from error
+    network.eval().requires_grad_(False).to(device)
+    return Backbone(
+        name=name,
+        image_tower=ImageTower(network, device, dtype),
+        text_tower=TextTower(network, tokenizer, device, dtype),
+    )
+
+
+def _check_names(source: str, pretrained: str | None, has_schema: bool) -> None:
+    """Refuse, before any work, what open_clip would answer late or only log."""
+    if has_schema:
+        if pretrained is not None:
+            raise InputError(
+                f"pretrained={pretrained!r} has no meaning with model={source!r}, which brings its own weights."
+            )
+        if source.startswith("local-dir:"):
+            folder = Path(source.removeprefix("local-dir:"))
+            if not (folder / "open_clip_config.json").is_file():
+                raise BackboneError(
+                    f"The folder {str(folder)!r} has no open_clip_config.json or does not exist. {_OFFLINE_HELP}"
+                )
+        return
+    known = open_clip.list_models()
+    if source.replace("/", "-") not in known:
+        near = get_close_matches(source, [*known, TINY_NAME], n=3)
+        hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+        raise BackboneError(f"open_clip knows no model {source!r}.{hint} {_OFFLINE_HELP}")
+    tags = open_clip.list_pretrained_tags_by_model(source.replace("/", "-"))
+    if pretrained is None:
+        raise InputError(f"model={source!r} needs pretrained=, a checkpoint file or one of {tags}.")
+    if pretrained not in tags and not os.path.isfile(pretrained):
+        raise BackboneError(
+            f"pretrained={pretrained!r} is neither a file on this machine nor one of {tags}. {_OFFLINE_HELP}"
+        )
+
+
+@contextmanager
+def _quiet_open_clip():
+    """Keep open_clip's messages to the root logger out of the user's program; errors are raised anyway."""
+    root = logging.getLogger()
+
+    def not_open_clip(record: logging.LogRecord) -> bool:
+        return os.path.basename(os.path.dirname(record.pathname)) != "open_clip"
+
+    handlers = list(root.handlers)
+    # With no handler at all, logging.warning() would install one in the user's process.
+    placeholder = logging.NullHandler()
+    root.addHandler(placeholder)
+    for handler in handlers:
+        handler.addFilter(not_open_clip)
+    try:
+        yield
+    finally:
+        root.removeHandler(placeholder)
+        for handler in handlers:
+            handler.removeFilter(not_open_clip)

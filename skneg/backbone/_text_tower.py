@@ -1,0 +1,174 @@
+"""Texts to embeddings, and what prompt learning needs to know of a text tower."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+
+import numpy as np
+import torch
+from open_clip.transformer import ResidualAttentionBlock
+from torch import nn
+from torch.nn import functional
+
+from ..errors import VocabularyError
+
+_CHUNK = 256  # texts per forward pass of the plain path
+
+
+class TextTower:
+    """The frozen text tower of a CLIP model.
+
+    Attributes
+    ----------
+    context_length : int
+        Number of tokens the tower sees, the start and end tokens included.
+    causal : bool
+        Whether a token's state depends on earlier tokens alone and the end-of-text token is pooled, in
+        blocks of the standard kind. Then prompts can share the states of a common prefix exactly.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        tokenizer: Callable[..., torch.Tensor],
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        self._network = network
+        self._tokenizer = tokenizer
+        self.device = device
+        self._dtype = dtype
+        # CustomTextCLIP and CoCa keep the tower in `.text`, CLIP is its own text tower.
+        self.module = getattr(network, "text", network)
+        self.context_length = int(tokenizer.context_length)
+        self.causal = _is_causal(self.module)
+        self._hook_lock = threading.RLock()
+
+    @property
+    def token_embedding(self) -> nn.Module:
+        """The module that turns token ids into vectors (width,)."""
+        if hasattr(self.module, "token_embedding"):
+            return self.module.token_embedding
+        return self.module.transformer.get_input_embeddings()  # Hugging Face towers
+
+    @property
+    def width(self) -> int:
+        """Length of a token vector, and so of a context vector."""
+        return int(self.token_embedding.weight.shape[1])
+
+    @cached_property
+    def embed_dim(self) -> int:
+        """Length of an embedding."""
+        with torch.inference_mode():
+            return int(self._network.encode_text(self.tokenize(["a"])).shape[1])
+
+    @property
+    def temperature(self) -> float:
+        """What cosines are divided by in training: 1 / exp(logit_scale)."""
+        return float(torch.exp(-self._network.logit_scale.detach().float()).mean())
+
+    def autocast(self) -> torch.autocast:
+        """The context manager under which this tower computes."""
+        return torch.autocast(self.device.type, self._dtype, enabled=self._dtype != torch.float32)
+
+    def tokenize(self, texts: Sequence[str], names: Sequence[str] | None = None) -> torch.Tensor:
+        """Token ids (n, context_length), with an error where the tokenizer would truncate.
+
+        Parameters
+        ----------
+        texts : sequence of str
+        names : sequence of str, optional
+            What to call the texts in errors; the texts themselves by default.
+
+        Raises
+        ------
+        VocabularyError
+            If a text does not fit into the context length.
+        """
+        texts = list(texts)
+        length = self.context_length
+        # The tokenizer truncates without a word: a longer window shows whether there was more.
+        window = self._tokenizer([*texts, ""], context_length=4 * length)
+        padding = window[-1, -1]
+        overlong = (window[:-1, length:] != padding).any(dim=1)
+        if bool(overlong.any()):
+            culprit = int(overlong.nonzero()[0, 0])
+            named = (names or texts)[culprit]
+            raise VocabularyError(
+                f"class name {named!r} (number {culprit}) does not fit: with its context it has more than "
+                f"the {length} tokens that the text tower takes."
+            )
+        return window[:-1, :length].to(self.device)
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """Unit-norm embeddings (n, d) float32 of full texts, by open_clip's own forward pass."""
+        with torch.inference_mode():
+            chunks = [self.encode_tokens(chunk) for chunk in self.tokenize(texts).split(_CHUNK)]
+        return functional.normalize(torch.cat(chunks).float(), dim=-1).cpu().numpy()
+
+    def encode_tokens(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Embeddings (n, d), not normalised, of full-length token ids (n, context_length)."""
+        with self.autocast():
+            if hasattr(self._network, "_encode_text"):  # CoCa, which normalises by default
+                return self._network.encode_text(tokens, normalize=False)
+            return self._network.encode_text(tokens)
+
+    @contextmanager
+    def replaced_vectors(self, vectors: torch.Tensor, start: int) -> Iterator[None]:
+        """Within this context, tokens from position `start` on enter the tower as `vectors`.
+
+        Parameters
+        ----------
+        vectors : Tensor of shape (n_ctx, width) or (n, n_ctx, width)
+        start : int
+            Position of the first replaced token.
+        """
+
+        def replace(module: nn.Module, inputs: tuple, output: torch.Tensor) -> torch.Tensor:
+            middle = vectors.to(output.dtype).expand(len(output), *vectors.shape[-2:])
+            stop = start + vectors.shape[-2]
+            return torch.cat([output[:, :start], middle, output[:, stop:]], dim=1)
+
+        # The hook sits on a module that all threads share.
+        with self._hook_lock:
+            handle = self.token_embedding.register_forward_hook(replace)
+            try:
+                yield
+            finally:
+                handle.remove()
+
+    def pooled_positions(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Where the pooled (end-of-text) token of each row stands; only for causal towers."""
+        if _pool_type(self.module) == "argmax":
+            return tokens.argmax(dim=1)
+        return (tokens == _eos_id(self.module)).int().argmax(dim=1)
+
+
+def _pool_type(module: nn.Module) -> str | None:
+    return getattr(module, "text_pool_type", None) or getattr(module, "pool_type", None)
+
+
+def _eos_id(module: nn.Module) -> int:
+    return module.text_eos_id if hasattr(module, "text_eos_id") else module.eos_id
+
+
+def _is_causal(module: nn.Module) -> bool:
+    """Decide by looking at the tower: its mask, its pooling, its blocks."""
+    mask = getattr(module, "attn_mask", None)
+    if mask is None or getattr(module, "cls_emb", None) is not None:
+        return False
+    if not torch.equal(mask, torch.full_like(mask, float("-inf")).triu_(1)):
+        return False
+    if _pool_type(module) not in ("argmax", "eos"):
+        return False
+    return all(
+        type(block) is ResidualAttentionBlock
+        and type(block.attn) is nn.MultiheadAttention
+        and block.attn.in_proj_weight is not None
+        and block.attn.bias_k is None
+        and not hasattr(block, "ln_1_kv")
+        for block in module.transformer.resblocks
+    )

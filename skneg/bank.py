@@ -1,0 +1,56 @@
+"""The text bank: what a detector compares images with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class TextBank:
+    """Unit-norm text embeddings of the current vocabulary.
+
+    Parameters
+    ----------
+    positive : ndarray of shape (k, d), float32
+        One row for each class, in the order of ``classes_``.
+    negative : ndarray of shape (m, d), float32
+        Class-major: with p negatives for each class, rows ``i * p`` to ``(i + 1) * p`` belong to
+        class i and m = k p. No rows where a method has no negatives.
+    per_class : int, default=0
+        p; 0 where the negatives belong to no class.
+    """
+
+    positive: np.ndarray
+    negative: np.ndarray
+    per_class: int = 0
+
+    def __post_init__(self) -> None:
+        if self.positive.ndim != 2 or self.negative.ndim != 2:
+            raise InputError("a text bank's positive and negative must be 2-D arrays.")
+        if self.positive.shape[1] != self.negative.shape[1]:
+            raise InputError(
+                f"positive has {self.positive.shape[1]} columns, negative {self.negative.shape[1]}."
+            )
+        if self.per_class and len(self.negative) != len(self.positive) * self.per_class:
+            raise InputError(
+                f"{len(self.positive)} classes with {self.per_class} negatives each need "
+                f"{len(self.positive) * self.per_class} rows, negative has {len(self.negative)}."
+            )
+
+    @classmethod
+    def from_positives(cls, positive: np.ndarray) -> TextBank:
+        """A bank without negatives."""
+        return cls(positive, np.empty((0, positive.shape[1]), dtype=positive.dtype))
+
+    def take(self, classes: Sequence[int]) -> TextBank:
+        """The bank of some of the classes, in the given order."""
+        negative = self.negative
+        if self.per_class:
+            grouped = negative.reshape(len(self.positive), self.per_class, -1)
+            negative = grouped[list(classes)].reshape(-1, negative.shape[1])
+        return TextBank(self.positive[list(classes)], negative, self.per_class)

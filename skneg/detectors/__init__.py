@@ -1,0 +1,6 @@
+"""One short file per method; each says only how its bank is made and which score it uses."""
+
+from ._mcm import MCMDetector
+from ._negprompt import NegPromptDetector
+
+__all__ = ["MCMDetector", "NegPromptDetector"]

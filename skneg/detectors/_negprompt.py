@@ -1,0 +1,248 @@
+"""NegPrompt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from ..bank import TextBank
+from ..base import BaseDetector, _check_at_least, _check_between, _check_option
+from ..errors import InputError, VocabularyError
+from ..scores import negprompt
+from ..vocabulary import ClassNames
+
+
+class NegPromptDetector(BaseDetector):
+    """OOD detection with learned negative prompts [1]_.
+
+    One positive context and `n_negative` negative contexts are learned in front of the class names, the
+    negatives so that images of the known classes stay away from them. An image is scored by eq. 3 of
+    [1]_: the softmax over positives and negatives, its largest positive share. The contexts are shared
+    by all classes, so new class names can be given without any image (`set_vocabulary`).
+
+    Parameters
+    ----------
+    model, pretrained, device, precision
+        The CLIP model; see `skneg.backbone.load_backbone`.
+    class_names : sequence of str or mapping of label to str, optional
+        Names of the classes; see `fit`. Searches such as `GridSearchCV` need them here, since they
+        slice parameters of `fit` as long as `y`.
+    n_ctx : int, optional
+        Number of context vectors. None: as many as `context_init` has tokens, or 16 without one.
+    context_init : str or None, default="a photo of a"
+        Text that the positive context starts from; None starts from noise.
+    n_negative : int, default=2
+        Negative prompts for each class (p in [1]_).
+    beta, gamma : float, default=0.1, 0.05
+        Weights of the NPD and NND losses (eq. 7 of [1]_).
+    nis_over : {"negatives", "all"}, default="negatives"
+        Logits of the NIS loss: eq. 4 as printed, or as the authors' code has it; see
+        `skneg.prompts.losses.nis`.
+    negative_noise : float, default=0.01
+        Standard deviation of the noise that tells negative contexts apart at the start.
+    shared : bool, default=True
+        Whether all classes share their contexts. With False each class has its own, and
+        `set_vocabulary` cannot take names that were not trained.
+    one_stage : bool, default=False
+        Whether to train positives and negatives together (the ablation of [1]_) rather than one after
+        the other.
+    positive_steps, negative_steps : int, default=200
+        Steps of Adam in each stage; 0 positive steps keep `context_init` as it is.
+    learning_rate : float, default=0.002
+        Of Adam.
+    train_batch_size : int, default=1024
+        Embeddings per step; all of them where there are no more.
+    train_temperature : float, optional
+        What cosines are divided by in training; None takes the model's own (0.01 for CLIP).
+    score_temperature : float, default=1.0
+        What cosines are divided by in the score.
+    batch_size : int, default=64
+        Images per forward pass of the image tower.
+    contamination : float, default=0.05
+        Share of images of the known classes that may be rejected.
+    calibration : {"auto", "holdout", "train"}, default="auto"
+        Images that set the threshold: ``"holdout"`` sets `calibration_fraction` of them aside from
+        training, which makes `contamination` hold on average for new images; ``"train"`` uses the
+        training images, and rejects more. ``"auto"`` holds out where that leaves enough images to
+        calibrate on, and warns where it does not.
+    calibration_fraction : float, default=0.2
+        Share of the images to hold out.
+    unknown_label : label or None, default="auto"
+        What `predict` answers for rejected images: ``"auto"`` is -1 beside integer labels and
+        ``"unknown"`` beside strings; None never rejects. Rows of `y` with this label are not used.
+    random_state : int, RandomState or None, default=None
+        Decides the held-out images, the initial noise and the mini-batches.
+    verbose : bool, default=False
+        Whether to show progress bars.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (k,)
+        Labels of the known classes.
+    class_names_ : list of str
+        Their names.
+    text_bank_ : TextBank
+        ``positive`` (k, d) and ``negative`` (k n_negative, d), class-major.
+    positive_context_ : ndarray of shape (n_ctx, width) or (k, n_ctx, width)
+        The learned positive context, or one for each class that had images.
+    negative_context_ : ndarray of shape (n_negative, n_ctx, width) or (n_negative, k, n_ctx, width)
+        The learned negative contexts.
+    offset_ : float
+        The threshold: ``decision_function = score_samples - offset_``.
+    history_ : dict of str to ndarray of shape (steps,)
+        Every loss term, weighted as in the total, at each step: ``"positive/cross_entropy"``,
+        ``"negative/nis"``, ``"negative/npd"``, ``"negative/nnd"`` and the totals.
+    temperature_ : float
+        The model's temperature, used by `predict_proba`.
+    unknown_label_ : label or None
+        The resolved `unknown_label`.
+    calibration_embeddings_ : ndarray of shape (n_calibration, d)
+        Embeddings that set the threshold, kept so that it can follow the vocabulary.
+    calibration_names_ : list of str
+        Their class names.
+    n_features_in_ : int
+        d; only after `fit` on embeddings.
+
+    References
+    ----------
+    .. [1] Li et al., "Learning Transferable Negative Prompts for Out-of-Distribution Detection",
+       CVPR 2024.
+
+    Examples
+    --------
+    >>> from skneg import NegPromptDetector
+    >>> from skneg.datasets import make_scenes
+    >>> X, y = make_scenes(120, shapes=["star", "heart", "tree", "key"], random_state=0)
+    >>> detector = NegPromptDetector(model="skneg-tiny", random_state=0).fit(X, y)
+    >>> strange, _ = make_scenes(20, shapes=["umbrella", "fish"], random_state=1)
+    >>> scores = detector.score_samples(X).mean(), detector.score_samples(strange).mean()
+    >>> bool(scores[0] > scores[1])
+    True
+    >>> detector.set_vocabulary(["umbrella", "fish", "star"]).classes_.tolist()
+    ['umbrella', 'fish', 'star']
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str = "ViT-B-16",
+        pretrained: str | None = None,
+        class_names: ClassNames | None = None,
+        n_ctx: int | None = None,
+        context_init: str | None = "a photo of a",
+        n_negative: int = 2,
+        beta: float = 0.1,
+        gamma: float = 0.05,
+        nis_over: str = "negatives",
+        negative_noise: float = 1e-2,
+        shared: bool = True,
+        one_stage: bool = False,
+        positive_steps: int = 200,
+        negative_steps: int = 200,
+        learning_rate: float = 2e-3,
+        train_batch_size: int = 1024,
+        train_temperature: float | None = None,
+        score_temperature: float = 1.0,
+        device: str = "auto",
+        precision: str = "auto",
+        batch_size: int = 64,
+        contamination: float = 0.05,
+        calibration: str = "auto",
+        calibration_fraction: float = 0.2,
+        unknown_label: Any = "auto",
+        random_state: Any = None,
+        verbose: bool | int = False,
+    ) -> None:
+        super().__init__(
+            model=model,
+            pretrained=pretrained,
+            class_names=class_names,
+            device=device,
+            precision=precision,
+            batch_size=batch_size,
+            contamination=contamination,
+            calibration=calibration,
+            calibration_fraction=calibration_fraction,
+            score_temperature=score_temperature,
+            unknown_label=unknown_label,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.n_ctx = n_ctx
+        self.context_init = context_init
+        self.n_negative = n_negative
+        self.beta = beta
+        self.gamma = gamma
+        self.nis_over = nis_over
+        self.negative_noise = negative_noise
+        self.shared = shared
+        self.one_stage = one_stage
+        self.positive_steps = positive_steps
+        self.negative_steps = negative_steps
+        self.learning_rate = learning_rate
+        self.train_batch_size = train_batch_size
+        self.train_temperature = train_temperature
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        for name in ("n_negative", "train_batch_size"):
+            _check_at_least(name, getattr(self, name), 1, Integral)
+        for name in ("positive_steps", "negative_steps"):
+            _check_at_least(name, getattr(self, name), 0, Integral)
+        for name in ("beta", "gamma", "negative_noise"):
+            _check_at_least(name, getattr(self, name), 0)
+        _check_between("learning_rate", self.learning_rate, 0, np.inf)
+        if self.n_ctx is not None:
+            _check_at_least("n_ctx", self.n_ctx, 1, Integral)
+        if self.train_temperature is not None:
+            _check_between("train_temperature", self.train_temperature, 0, np.inf)
+        _check_option("nis_over", self.nis_over, ("negatives", "all"))
+
+    def _learn(self, embeddings: np.ndarray, targets: np.ndarray, names: Sequence[str], seed: int) -> None:
+        from ..prompts.training import PromptRecipe, train_prompts
+
+        # Classes without images wait for the bank, as in the paper's open-vocabulary setting.
+        present = np.unique(targets)
+        if len(present) < 2:
+            raise InputError(
+                f"prompt learning needs images of at least 2 classes, got 1 class: {names[present[0]]!r}."
+            )
+        self._trained_names = [names[i] for i in present]
+        recipe = PromptRecipe(**{field.name: getattr(self, field.name) for field in fields(PromptRecipe)})
+        learned = train_prompts(
+            self._backbone().text_tower,
+            self._trained_names,
+            embeddings,
+            np.searchsorted(present, targets),
+            recipe,
+            seed=seed,
+            verbose=bool(self.verbose),
+        )
+        self.positive_context_ = learned.positive_context
+        self.negative_context_ = learned.negative_context
+        self.history_ = learned.history
+
+    def _make_bank(self, names: Sequence[str]) -> TextBank:
+        from ..prompts.training import embed_contexts
+
+        positive, negative = self.positive_context_[None], self.negative_context_
+        if not self.shared:
+            unknown = [name for name in names if name not in self._trained_names]
+            if unknown:
+                raise VocabularyError(
+                    f"{unknown[0]!r} has no context of its own: shared=False learns one context for each "
+                    "class that has images, which says nothing of other names. Fit with shared=True."
+                )
+            rows = [self._trained_names.index(name) for name in names]
+            positive, negative = positive[:, rows], negative[:, rows]
+        features = embed_contexts(self._backbone().text_tower, np.concatenate([positive, negative]), names)
+        per_class = len(features) - 1
+        class_major = features[1:].transpose(1, 0, 2).reshape(len(names) * per_class, -1)
+        return TextBank(features[0], class_major, per_class)
+
+    def _score_cosines(self, positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
+        return negprompt(positive, negative, self.score_temperature)

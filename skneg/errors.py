@@ -1,0 +1,41 @@
+"""The errors skneg raises: each is a `SknegError` and the builtin that fits."""
+
+from __future__ import annotations
+
+
+class SknegError(Exception):
+    """Base class of every error that skneg raises on purpose."""
+
+
+class InputError(SknegError, ValueError):
+    """A parameter or an input value that cannot be used; the message names it."""
+
+
+class InputTypeError(SknegError, TypeError):
+    """An input of a kind that skneg does not take; the message says which kinds it does."""
+
+
+class ImageError(InputError):
+    """An image that cannot be read.
+
+    Attributes
+    ----------
+    index : int
+        Position of the image in the input.
+    """
+
+    def __init__(self, message: str, index: int) -> None:
+        super().__init__(message)
+        self.index = index
+
+    def __reduce__(self):
+        # The default would rebuild from `args`, which holds the message alone.
+        return type(self), (self.args[0], self.index)
+
+
+class VocabularyError(InputError):
+    """Class names that are missing, empty, duplicate, too long, or cannot be changed."""
+
+
+class BackboneError(SknegError, OSError):
+    """A CLIP model that cannot be had: unknown, not on this machine, or not reachable."""

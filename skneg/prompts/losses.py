@@ -1,0 +1,91 @@
+"""NegPrompt's losses as pure functions of tensors.
+
+Text embeddings are unit-norm. Negatives come as (p, k, d): p negative prompts of each of k classes, the
+layout that `skneg.prompts.encode_prompts` returns.
+
+References
+----------
+.. [1] Li et al., "Learning Transferable Negative Prompts for Out-of-Distribution Detection", CVPR 2024.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from ..errors import InputError
+
+
+def nis(
+    negative_logits: torch.Tensor,
+    positive_logits: torch.Tensor | None = None,
+    *,
+    over: str = "negatives",
+) -> torch.Tensor:
+    """Negative-image separation, eq. 4 of [1]_: spread ID images evenly over the negatives.
+
+    Parameters
+    ----------
+    negative_logits : Tensor of shape (n, m)
+        Cosines of n images to the m = k p negatives, divided by the temperature.
+    positive_logits : Tensor of shape (n, k), optional
+        The same to the positives; needed for ``over="all"`` alone.
+    over : {"negatives", "all"}, default="negatives"
+        ``"negatives"``: cross-entropy of the uniform distribution against the softmax over the
+        negatives, as printed. ``"all"``: over negatives and positives together, as the authors' code
+        computes it; this also raises the negatives until they hold p / (1 + p) of the mass.
+
+    Returns
+    -------
+    Tensor, scalar
+        Mean over the images.
+
+    Raises
+    ------
+    InputError
+        If `over` is not known or the positives it needs are not given.
+    """
+    if over == "negatives":
+        logits = negative_logits
+    elif over == "all":
+        if positive_logits is None:
+            raise InputError("nis(over='all') needs positive_logits.")
+        logits = torch.cat([positive_logits, negative_logits], dim=1)
+    else:
+        raise InputError(f"over must be 'negatives' or 'all', got {over!r}.")
+    return -logits.log_softmax(dim=1).mean()
+
+
+def npd(negatives: torch.Tensor, positives: torch.Tensor) -> torch.Tensor:
+    """Negative-positive distance, eq. 5 of [1]_: keep negatives near their own class's positive.
+
+    Parameters
+    ----------
+    negatives : Tensor of shape (p, k, d)
+    positives : Tensor of shape (k, d)
+
+    Returns
+    -------
+    Tensor, scalar
+        Minus the mean cosine, in [-1, 1].
+    """
+    return -(negatives * positives).sum(dim=-1).mean()
+
+
+def nnd(negatives: torch.Tensor) -> torch.Tensor:
+    """Negative-negative distance, eq. 6 of [1]_: keep the negatives of a class apart.
+
+    Parameters
+    ----------
+    negatives : Tensor of shape (p, k, d)
+
+    Returns
+    -------
+    Tensor, scalar
+        Mean cosine over the p (p - 1) ordered pairs of each class; 0 for p = 1.
+    """
+    p = len(negatives)
+    if p == 1:
+        return negatives.new_zeros(())
+    cosines = torch.einsum("ikd,jkd->kij", negatives, negatives)
+    own = cosines.diagonal(dim1=1, dim2=2).sum(dim=-1)
+    return ((cosines.sum(dim=(1, 2)) - own) / (p * (p - 1))).mean()

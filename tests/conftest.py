@@ -1,0 +1,43 @@
+"""Fixtures: small scenes, and the real data where a machine has them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from skneg import CLIPImageEncoder
+from skneg.datasets import make_scenes
+
+KNOWN = ["anchor", "bottle", "heart", "key", "star", "umbrella"]
+STRANGE = ["fish", "ladder", "crown", "tree"]
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The folder of real CLIP features; not part of this repository."""
+    fallback = Path(__file__).parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("SKNEG_DATA", fallback))
+    if not (folder / "clip-vitb32-features").is_dir():
+        pytest.skip(f"no real CLIP features in {folder}; set SKNEG_DATA to the folder that holds them")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def scenes() -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels of six shapes, 20 each."""
+    return make_scenes(120, shapes=KNOWN, random_state=0)
+
+
+@pytest.fixture(scope="session")
+def strange_scenes() -> np.ndarray:
+    return make_scenes(80, shapes=STRANGE, random_state=1)[0]
+
+
+@pytest.fixture(scope="session")
+def embedded(scenes) -> tuple[np.ndarray, np.ndarray]:
+    """The same scenes as embeddings."""
+    X, y = scenes
+    return CLIPImageEncoder(model="skneg-tiny").transform(X), y

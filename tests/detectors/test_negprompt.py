@@ -1,0 +1,325 @@
+import copy
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
+
+from skneg import CalibrationWarning, CLIPImageEncoder, MCMDetector, NegPromptDetector, SknegError
+from skneg.errors import ImageError, InputError, VocabularyError
+from skneg.metrics import auroc
+from skneg.prompts import encode_prompts
+
+from ..conftest import KNOWN, STRANGE
+
+
+def quick(**parameters) -> NegPromptDetector:
+    """A detector that trains for a second."""
+    defaults = {"model": "skneg-tiny", "positive_steps": 15, "negative_steps": 15, "random_state": 0}
+    return NegPromptDetector(**{**defaults, **parameters})
+
+
+@pytest.fixture(scope="module")
+def fitted(embedded):
+    return quick().fit(*embedded)
+
+
+class TestFitting:
+    def test_learned_attributes_have_their_shapes(self, fitted, embedded):
+        k, p, d = len(KNOWN), 2, 128
+        assert fitted.classes_.tolist() == sorted(KNOWN)
+        assert fitted.class_names_ == sorted(KNOWN)
+        assert fitted.text_bank_.positive.shape == (k, d)
+        assert fitted.text_bank_.negative.shape == (k * p, d)
+        assert fitted.positive_context_.shape == (4, 64)
+        assert fitted.negative_context_.shape == (p, 4, 64)
+        assert fitted.n_features_in_ == d
+        assert isinstance(fitted.offset_, float)
+        for name in ("positive/cross_entropy", "negative/nis", "negative/npd", "negative/nnd"):
+            assert fitted.history_[name].shape == (15,)
+
+    def test_bank_is_class_major(self, fitted):
+        import torch
+
+        tower = fitted._backbone().text_tower
+        contexts = torch.from_numpy(fitted.negative_context_)
+        features = encode_prompts(tower, contexts, fitted.class_names_, normalize=True).numpy()
+        for i in range(len(KNOWN)):
+            for j in range(2):
+                np.testing.assert_allclose(fitted.text_bank_.negative[2 * i + j], features[j, i], atol=1e-6)
+
+    def test_training_lowers_each_stage_s_loss(self, fitted):
+        for stage in ("positive", "negative"):
+            history = fitted.history_[f"{stage}/total"]
+            assert history[-1] < history[0]
+
+    def test_positives_are_frozen_in_the_second_stage(self, embedded, fitted):
+        longer = quick(negative_steps=30).fit(*embedded)
+        np.testing.assert_array_equal(longer.positive_context_, fitted.positive_context_)
+        assert (longer.negative_context_ != fitted.negative_context_).any()
+
+    def test_zero_positive_steps_keep_the_hand_written_prompt(self, embedded):
+        kept = quick(positive_steps=0).fit(*embedded)
+        zero_shot = MCMDetector(model="skneg-tiny").fit(*embedded)
+        np.testing.assert_allclose(kept.text_bank_.positive, zero_shot.text_bank_.positive, atol=1e-5)
+
+    def test_same_seed_same_bits(self, fitted, embedded):
+        again = quick().fit(*embedded)
+        np.testing.assert_array_equal(again.score_samples(embedded[0]), fitted.score_samples(embedded[0]))
+        other = quick(random_state=1).fit(*embedded)
+        assert (other.score_samples(embedded[0]) != fitted.score_samples(embedded[0])).any()
+
+    def test_mini_batches_see_every_row(self, embedded):
+        detector = quick(train_batch_size=32).fit(*embedded)
+        assert detector.history_["negative/nis"].shape == (15,)
+
+    @pytest.mark.parametrize("options", [{"one_stage": True}, {"nis_over": "all"}, {"n_negative": 1}])
+    def test_variants_learn(self, embedded, strange_scenes, options):
+        detector = quick(**options).fit(*embedded)
+        strange = detector.score_samples(strange_scenes)
+        assert auroc(detector.score_samples(embedded[0]), strange) > 0.6
+
+    def test_random_contexts(self, embedded):
+        detector = quick(context_init=None, n_ctx=3).fit(*embedded)
+        assert detector.positive_context_.shape == (3, 64)
+
+    def test_fit_leaves_parameters_alone(self, embedded):
+        detector = quick(class_names=None)
+        before = copy.deepcopy(detector.get_params())
+        detector.fit(*embedded, class_names={name: f"{name} shape" for name in KNOWN})
+        assert detector.get_params() == before
+        assert detector.class_names_[0] == "anchor shape"
+
+    def test_clone_and_refit_forget_the_first_fit(self, embedded):
+        X, y = embedded
+        detector = quick().fit(X, y).set_vocabulary(STRANGE)
+        assert not hasattr(clone(detector), "classes_")
+        assert detector.fit(X, y).classes_.tolist() == sorted(KNOWN)
+
+    def test_rows_of_the_unknown_label_are_not_trained_on(self, embedded, fitted):
+        X, y = embedded
+        rng = np.random.default_rng(0)
+        noise = rng.normal(size=(30, X.shape[1])).astype(np.float32)
+        mixed = quick().fit(np.concatenate([X, noise]), np.concatenate([y, ["unknown"] * 30]))
+        np.testing.assert_array_equal(mixed.score_samples(X), fitted.score_samples(X))
+
+
+class TestPredicting:
+    def test_unknown_where_the_decision_is_negative(self, fitted, embedded, strange_scenes):
+        X = np.concatenate([embedded[0], CLIPImageEncoder(model="skneg-tiny").transform(strange_scenes)])
+        answers, decision = fitted.predict(X), fitted.decision_function(X)
+        np.testing.assert_array_equal(answers == "unknown", decision < 0)
+        known = decision >= 0
+        best = fitted.classes_[fitted.predict_proba(X).argmax(1)]
+        np.testing.assert_array_equal(answers[known], best[known])
+        np.testing.assert_allclose(fitted.score_samples(X) - fitted.offset_, decision)
+
+    def test_probabilities_sum_to_one(self, fitted, embedded):
+        np.testing.assert_allclose(fitted.predict_proba(embedded[0]).sum(axis=1), 1)
+
+    def test_scores_do_not_depend_on_batches_or_order(self, fitted, embedded):
+        X = embedded[0]
+        whole = fitted.score_samples(X)
+        np.testing.assert_allclose(np.concatenate([fitted.score_samples(row[None]) for row in X]), whole, atol=1e-5)
+        np.testing.assert_allclose(fitted.score_samples(X[::-1])[::-1], whole, atol=1e-5)
+
+    def test_images_of_every_kind_and_embeddings_score_alike(self, fitted, scenes, tmp_path):
+        X = scenes[0][:6]
+        pictures = [Image.fromarray(x) for x in X]
+        paths = []
+        for i, picture in enumerate(pictures):
+            paths.append(tmp_path / f"{i}.png")
+            picture.save(paths[-1])
+        expected = fitted.score_samples(CLIPImageEncoder(model="skneg-tiny").transform(X))
+        for given in (X, list(X), pictures, paths, [p.read_bytes() for p in paths], pd.Series(paths)):
+            np.testing.assert_allclose(fitted.score_samples(given), expected, atol=1e-6)
+
+    def test_a_pipeline_equals_the_detector_on_images(self, scenes):
+        X, y = scenes
+        pipeline = make_pipeline(CLIPImageEncoder(model="skneg-tiny"), quick()).fit(X, y)
+        alone = quick().fit(X, y)
+        np.testing.assert_allclose(pipeline.score_samples(X), alone.score_samples(X), atol=1e-6)
+        np.testing.assert_array_equal(pipeline.predict(X), alone.predict(X))
+
+    def test_integer_labels_stay_integers(self, embedded):
+        X, y = embedded
+        numbers = np.searchsorted(sorted(KNOWN), y)
+        detector = quick(class_names=sorted(KNOWN)).fit(X, numbers)
+        assert set(detector.predict(X)) <= {-1, *range(len(KNOWN))}
+        assert detector.predict(X).dtype.kind == "i"
+        bytes_ = quick(class_names=sorted(KNOWN)).fit(X, numbers.astype(np.uint8))
+        np.testing.assert_array_equal(bytes_.predict(X), detector.predict(X))
+
+    def test_unknown_label_none_never_rejects(self, embedded, strange_scenes):
+        detector = quick(unknown_label=None).fit(*embedded)
+        assert set(detector.predict(strange_scenes)) <= set(KNOWN)
+
+    def test_a_long_unknown_label_is_not_cut(self, embedded, strange_scenes):
+        label = "none of the shapes I know"
+        assert label in quick(unknown_label=label).fit(*embedded).predict(strange_scenes)
+
+    def test_a_pickle_carries_no_weights(self, fitted, embedded):
+        data = pickle.dumps(fitted)
+        assert len(data) < 200_000
+        again = pickle.loads(data)
+        np.testing.assert_array_equal(again.score_samples(embedded[0]), fitted.score_samples(embedded[0]))
+
+
+class TestThreshold:
+    def test_held_out_images_set_it(self, fitted, embedded):
+        held_out = fitted.calibration_embeddings_
+        assert len(held_out) == round(0.2 * len(embedded[0]))
+        rejected = (fitted.decision_function(held_out) < 0).mean()
+        assert rejected <= fitted.contamination
+
+    def test_too_few_images_warn_or_refuse(self, embedded):
+        X, y = (part[::4] for part in embedded)
+        with pytest.warns(CalibrationWarning, match="too few to hold 19 out"):
+            quick().fit(X, y)
+        with pytest.raises(InputError, match="calibration='holdout'.*needs 19"):
+            quick(calibration="holdout").fit(X, y)
+
+    def test_train_calibrates_on_everything(self, embedded):
+        detector = quick(calibration="train").fit(*embedded)
+        assert len(detector.calibration_embeddings_) == len(embedded[0])
+
+
+class TestVocabulary:
+    def test_new_names_need_no_image(self, fitted, strange_scenes, scenes):
+        moved = copy.deepcopy(fitted).set_vocabulary(STRANGE)
+        assert moved.classes_.tolist() == STRANGE
+        assert moved.text_bank_.negative.shape == (2 * len(STRANGE), 128)
+        assert auroc(moved.score_samples(strange_scenes), moved.score_samples(scenes[0])) > 0.7
+        assert set(moved.predict(strange_scenes)) <= {*STRANGE, "unknown"}
+
+    def test_going_back_restores_everything(self, fitted, embedded):
+        moved = copy.deepcopy(fitted).set_vocabulary(STRANGE).set_vocabulary(fitted.class_names_)
+        assert moved.offset_ == pytest.approx(fitted.offset_, abs=1e-6)
+        np.testing.assert_allclose(
+            moved.score_samples(embedded[0]), fitted.score_samples(embedded[0]), atol=1e-5
+        )
+
+    def test_the_threshold_follows_a_larger_vocabulary(self, fitted, embedded):
+        larger = copy.deepcopy(fitted).set_vocabulary([*KNOWN, *STRANGE])
+        assert larger.offset_ < fitted.offset_  # more names, smaller shares
+        assert (larger.decision_function(embedded[0]) < 0).mean() < 0.2
+
+    def test_constructor_parameters_stay(self, embedded):
+        detector = quick(class_names=KNOWN).fit(*embedded)
+        detector.set_vocabulary(STRANGE)
+        assert detector.class_names == KNOWN
+
+    def test_classes_without_images(self, embedded, strange_scenes):
+        detector = quick().fit(*embedded, class_names=[*KNOWN, *STRANGE])
+        assert set(detector.classes_) == {*KNOWN, *STRANGE}
+        np.testing.assert_array_equal(detector.positive_context_, quick().fit(*embedded).positive_context_)
+        assert set(detector.predict(strange_scenes)) & set(STRANGE)
+
+    def test_numbers_get_numbers(self, embedded):
+        X, y = embedded
+        detector = quick(class_names=sorted(KNOWN)).fit(X, np.searchsorted(sorted(KNOWN), y))
+        assert detector.set_vocabulary(STRANGE).classes_.tolist() == [0, 1, 2, 3]
+        assert detector.set_vocabulary({7: "fish", 3: "tree"}).classes_.tolist() == [7, 3]
+
+    def test_class_specific_contexts_refuse_new_names(self, embedded):
+        detector = quick(shared=False).fit(*embedded)
+        assert detector.negative_context_.shape == (2, len(KNOWN), 4, 64)
+        before = detector.score_samples(embedded[0])
+        with pytest.raises(VocabularyError, match="'fish' has no context.*shared=True"):
+            detector.set_vocabulary([*KNOWN, "fish"])
+        np.testing.assert_array_equal(detector.score_samples(embedded[0]), before)
+        assert detector.set_vocabulary(KNOWN[:3]).text_bank_.positive.shape == (3, 128)
+
+    @pytest.mark.parametrize(
+        ("names", "message"),
+        [(["a", "a"], "duplicate"), (["a", ""], "empty"), (["a"], "at least 2"), (["a", "b " * 40], "does not fit")],
+    )
+    def test_bad_names_change_nothing(self, fitted, names, message):
+        state = dict(vars(fitted))
+        with pytest.raises(VocabularyError, match=message):
+            fitted.set_vocabulary(names)
+        assert vars(fitted) == state
+
+
+def spoiled(X, **changes):
+    X = X.copy()
+    for row, value in changes.items():
+        X[int(row[1:])] = value
+    return X
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        ("change", "error", "message"),
+        [
+            (lambda X, y: (X, y[:-1]), InputError, "120 images, 119 labels"),
+            (lambda X, y: (spoiled(X, r5=np.nan), y), InputError, "NaN.*row 5"),
+            (lambda X, y: (spoiled(X, r7=np.inf), y), InputError, "infinity.*row 7"),
+            (lambda X, y: (spoiled(X, r3=0), y), InputError, "row 3.*zeros"),
+            (lambda X, y: (X[:, :100], y), InputError, "100 columns.*'skneg-tiny' embeds in 128"),
+            (lambda X, y: (X, np.full(len(y), "star")), VocabularyError, "1 class"),
+            (lambda X, y: (X, np.unique(y, return_inverse=True)[1]), VocabularyError, "class_names"),
+            (lambda X, y: (X, np.full(len(y), "unknown")), InputError, "no known class"),
+            (lambda X, y: ([*["gone.png"], *[b""] * 119], y), ImageError, "image 0 .'gone.png'"),
+        ],
+    )  # fmt: skip
+    def test_fit_names_the_culprit_and_changes_nothing(self, embedded, change, error, message):
+        detector = quick().fit(*embedded)
+        state = dict(vars(detector))
+        with pytest.raises(error, match=message) as caught:
+            detector.fit(*change(*embedded))
+        assert isinstance(caught.value, SknegError)
+        assert vars(detector) == state
+
+    @pytest.mark.parametrize(
+        ("names", "message"),
+        [
+            (["a", "b"], "6 classes, but class_names has 2"),
+            (["a", "b", "c", "d", "e", "a"], "duplicate class name 'a'"),
+            (["a", "b", "c", "d", "e", ""], "empty"),
+            (["a", "b", "c", "d", "e", "f " * 40], "does not fit"),
+        ],
+    )
+    def test_bad_class_names_are_named(self, embedded, names, message):
+        detector = quick()
+        with pytest.raises(VocabularyError, match=message):
+            detector.fit(*embedded, class_names=names)
+        assert not hasattr(detector, "classes_")
+
+    @pytest.mark.parametrize(
+        "method", ["predict", "predict_proba", "score_samples", "decision_function", "set_vocabulary"]
+    )
+    def test_unfitted_use_is_refused(self, method, embedded):
+        with pytest.raises(NotFittedError):
+            getattr(quick(), method)(embedded[0])
+
+    @pytest.mark.parametrize(
+        "parameter",
+        [
+            {"n_negative": 0}, {"beta": -1}, {"gamma": "x"}, {"learning_rate": 0}, {"contamination": 1},
+            {"score_temperature": 0}, {"train_temperature": -1}, {"nis_over": "positives"}, {"n_ctx": 0},
+            {"batch_size": 0}, {"calibration": "none"}, {"calibration_fraction": 0}, {"positive_steps": -1},
+            {"negative_noise": -1}, {"train_batch_size": 1.5},
+        ],
+        ids=lambda parameter: next(iter(parameter)),
+    )  # fmt: skip
+    def test_bad_parameters_are_named(self, embedded, parameter):
+        with pytest.raises(InputError, match=next(iter(parameter))):
+            quick(**parameter).fit(*embedded)
+
+    def test_n_ctx_must_fit_the_text_it_starts_from(self, embedded):
+        with pytest.raises(InputError, match="n_ctx=7.*4 tokens"):
+            quick(n_ctx=7).fit(*embedded)
+
+    def test_an_unreadable_image_is_named_in_predict(self, fitted, scenes):
+        with pytest.raises(ImageError, match="image 2 ") as caught:
+            fitted.predict([*scenes[0][:2], b"broken"])
+        assert caught.value.index == 2
+
+    def test_a_name_shared_by_unknown_label_is_refused(self, embedded):
+        with pytest.raises(VocabularyError, match="unknown_label='star'"):
+            quick(unknown_label="star").fit(*embedded, class_names=KNOWN)

@@ -1,0 +1,126 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from skneg.errors import ImageError
+from skneg.images import decode_image
+
+RNG = np.random.default_rng(0)
+PIXELS = RNG.integers(0, 256, (24, 32, 3), dtype=np.uint8)
+
+
+def encoded(image=None, fmt="PNG", **options) -> bytes:
+    buffer = io.BytesIO()
+    (Image.fromarray(PIXELS) if image is None else image).save(buffer, fmt, **options)
+    return buffer.getvalue()
+
+
+def test_path_bytes_pil_and_array_are_one_image(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(encoded())
+    cell = {"bytes": encoded(), "path": "gone.png"}
+    for item in (path, str(path), encoded(), Image.open(path), PIXELS, cell, {"bytes": None, "path": path}):
+        np.testing.assert_array_equal(np.asarray(decode_image(item)), PIXELS)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_undone(orientation):
+    upright = Image.fromarray(PIXELS)
+    undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # PIL.Image.Transpose that a camera would apply
+    turned = upright if orientation == 1 else upright.transpose(undo[orientation])
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = decode_image(encoded(turned, "PNG", exif=exif))
+    np.testing.assert_array_equal(np.asarray(image), PIXELS)
+
+
+def test_transparent_pixels_become_white_not_their_hidden_colour():
+    rgba = np.zeros((8, 8, 4), dtype=np.uint8)
+    rgba[:, :, 0] = 200
+    assert (np.asarray(decode_image(rgba)) == 255).all()
+    palette = Image.new("P", (8, 8), 3)
+    assert (np.asarray(decode_image(encoded(palette, transparency=3))) == 255).all()
+
+
+def test_sixteen_bit_values_are_scaled_not_clipped():
+    deep = Image.fromarray(np.full((8, 8), 3000, dtype=np.uint16))
+    assert (np.asarray(decode_image(encoded(deep))) == 3000 >> 8).all()
+
+
+def test_grey_and_cmyk_become_rgb():
+    for mode in ("L", "1", "CMYK", "P"):
+        assert decode_image(Image.new(mode, (8, 8))).mode == "RGB"
+
+
+def faults() -> dict[str, object]:
+    png, jpeg = encoded(), encoded(fmt="JPEG")
+    flipped = bytearray(png)
+    flipped[len(flipped) // 2] ^= 0xFF
+    return {
+        "empty": b"",
+        "text": b"not an image at all",
+        "html": b"<!DOCTYPE html><html></html>",
+        "svg": b'<svg xmlns="http://www.w3.org/2000/svg"/>',
+        "truncated png": png[: len(png) // 2],
+        "truncated jpeg": jpeg[: len(jpeg) // 2],
+        "header only": png[:30],
+        "flipped png": bytes(flipped),
+        "signature only": png[:8],
+        "gif header": b"GIF89a",
+        "broken bmp": b"BM" + bytes(40),
+        "broken tiff": b"II*\x00" + bytes(8),
+        "broken webp": b"RIFF\x10\x00\x00\x00WEBPVP8 " + bytes(6),
+        "eps": b"%!PS-Adobe-3.0 EPSF-3.0\n",
+        "float mode": encoded(Image.new("F", (8, 8)), "TIFF"),
+        "integer mode": encoded(Image.new("I", (8, 8)), "TIFF"),
+        "icon (a format not taken)": encoded(Image.new("RGB", (16, 16)), "ICO"),
+    }
+
+
+@pytest.mark.parametrize("fault", faults())
+@pytest.mark.parametrize("as_path", [False, True])
+def test_faulty_files_give_one_typed_error_with_their_index(fault, as_path, tmp_path):
+    item: object = faults()[fault]
+    if as_path:
+        path = tmp_path / "fault.img"
+        path.write_bytes(item)
+        item = path
+    with pytest.raises(ImageError, match="image 7 ") as caught:
+        decode_image(item, 7)
+    assert caught.value.index == 7
+    if as_path:
+        assert "fault.img" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        ("nowhere.png", "does not exist"),
+        (".", "cannot be read"),
+        ("https://example.org/a.png", "URL"),
+        (None, "NoneType"),
+        (PIXELS.astype(float), "uint8"),
+        (PIXELS[:, :, :2], "shape"),
+        (PIXELS[:0], "shape"),
+        (np.zeros((2, 3, 4, 5), np.uint8), "shape"),
+    ],
+)
+def test_items_that_are_no_image_are_named(item, message):
+    with pytest.raises(ImageError, match=message) as caught:
+        decode_image(item, 3)
+    assert caught.value.index == 3
+
+
+def test_overlarge_image_is_refused_before_it_is_decoded():
+    header = bytearray(encoded(Image.new("1", (10000, 10000))))
+    with pytest.raises(ImageError, match="10000 x 10000"):
+        decode_image(bytes(header[:200]))  # its pixels are not even there
+
+
+def test_image_errors_survive_pickling():
+    import pickle
+
+    error = pickle.loads(pickle.dumps(ImageError("image 4 is bad", 4)))
+    assert (str(error), error.index) == ("image 4 is bad", 4)
