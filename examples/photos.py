@@ -30,9 +30,7 @@ def images_below(folder: Path) -> list[Path]:
 def split(y: np.ndarray, n_train: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Rows of `n_train` random images of each class, and all other rows."""
     rng = np.random.default_rng(seed)
-    train = np.concatenate(
-        [rng.permutation(np.flatnonzero(y == label))[:n_train] for label in np.unique(y)]
-    )
+    train = np.concatenate([rng.permutation(np.flatnonzero(y == label))[:n_train] for label in np.unique(y)])
     return train, np.setdiff1d(np.arange(len(y)), train)
 
 
@@ -48,9 +46,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     args = parser.parse_args()
 
-    files = load_files(
-        args.folder, load_content=False, shuffle=False, allowed_extensions=EXTENSIONS
-    )
+    files = load_files(args.folder, load_content=False, shuffle=False, allowed_extensions=EXTENSIONS)
     names = np.array([name.replace("_", " ") for name in files.target_names])
     backbone = {"model": args.model, "pretrained": args.pretrained}
     # Every image is encoded once; detectors take embeddings as well as images.

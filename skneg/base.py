@@ -41,6 +41,13 @@ class CalibrationWarning(UserWarning):
 class EmbeddingMixin:
     """Images to embeddings with the backbone that `model`, `pretrained`, `device`, `precision` name."""
 
+    model: str
+    pretrained: str | None
+    device: str
+    precision: str
+    batch_size: int
+    verbose: bool | int
+
     def _backbone(self) -> Backbone:
         from .backbone import load_backbone
 
@@ -52,14 +59,14 @@ class EmbeddingMixin:
         return self._backbone().image_tower.encode(images, self.batch_size, bool(self.verbose))
 
 
-def _check_at_least(name: str, value: Any, least: float, kind: type = Real) -> None:
+def _check_at_least(name: str, value: Any, least: float, kind: Any = Real) -> None:
     if isinstance(value, bool) or not isinstance(value, kind) or not value >= least:
         what = "an integer" if kind is Integral else "a number"
         raise InputError(f"{name} must be {what} of at least {least}, got {value!r}.")
 
 
 def _check_between(name: str, value: Any, low: float, high: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, Real) or not low < value < high:
+    if isinstance(value, bool) or not isinstance(value, Real) or not low < float(value) < high:
         raise InputError(f"{name} must lie between {low} and {high}, got {value!r}.")
 
 
@@ -273,8 +280,7 @@ class BaseDetector(ClassifierMixin, EmbeddingMixin, BaseEstimator):
         return fresh
 
     def _become(self, other: Self) -> Self:
-        vars(self).clear()
-        vars(self).update(vars(other))
+        self.__dict__ = other.__dict__
         return self
 
     def _fit(self, X: Any, y: Any, class_names: ClassNames | None) -> None:
@@ -387,7 +393,8 @@ class BaseDetector(ClassifierMixin, EmbeddingMixin, BaseEstimator):
         norms = np.linalg.norm(X, axis=1, keepdims=True)
         if (norms == 0).any():
             raise InputError(f"row {int((norms == 0).argmax())} of X is all zeros, which has no direction.")
-        return X / norms
+        # Rows that are unit-norm already keep their bits, so that cached embeddings score as their images.
+        return np.where(np.abs(norms - 1) < 1e-6, X, X / norms)
 
     def _closed_set_cosines(self, embeddings: np.ndarray) -> np.ndarray:
         return embeddings @ self.text_bank_.positive.T

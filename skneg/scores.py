@@ -23,6 +23,19 @@ def _scaled(cosines: np.ndarray, temperature: float) -> np.ndarray:
     return np.asarray(cosines, dtype=np.float64) / temperature
 
 
+def _log_share(logits: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Log of the softmax share of one column in each row.
+
+    As a function of its lead over all other columns: ``logit - logsumexp(logits)`` rounds to 0 for
+    every share close to 1, and their ranking is lost.
+    """
+    rows = np.arange(len(logits))
+    lead = logits[rows, columns]
+    others = logits.copy()
+    others[rows, columns] = -np.inf
+    return -np.logaddexp(0, logsumexp(others, axis=1) - lead)
+
+
 def mcm(cosines: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     """Maximum concept matching [1]_: the log of the largest softmax probability.
 
@@ -51,7 +64,7 @@ def mcm(cosines: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     array([0.5])
     """
     logits = _scaled(cosines, temperature)
-    return logits.max(axis=1) - logsumexp(logits, axis=1)
+    return _log_share(logits, logits.argmax(axis=1))
 
 
 def negprompt(
@@ -88,7 +101,7 @@ def negprompt(
     """
     positives = _scaled(positive_cosines, temperature)
     negatives = _scaled(negative_cosines, temperature)
-    return positives.max(axis=1) - logsumexp(np.concatenate([positives, negatives], axis=1), axis=1)
+    return _log_share(np.concatenate([positives, negatives], axis=1), positives.argmax(axis=1))
 
 
 def class_posterior(cosines: np.ndarray, temperature: float) -> np.ndarray:

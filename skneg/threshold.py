@@ -70,7 +70,7 @@ def split_holdout(
     # The first row of each class, in random order, stays in training.
     _, first = np.unique(targets[rows], return_index=True)
     free = np.delete(rows, first)
-    n_held_out = min(len(free), int(round(fraction * len(targets))))
+    n_held_out = min(len(free), round(fraction * len(targets)))
     if n_held_out == 0:
         return np.arange(len(targets)), np.array([], dtype=int)
     if n_held_out == len(free):

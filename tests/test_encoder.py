@@ -30,4 +30,6 @@ def test_the_unreadable_image_is_named():
 @pytest.mark.parametrize("batch_size", [0, 2.5, "all"])
 def test_batch_size_is_checked(batch_size):
     with pytest.raises(InputError, match="batch_size"):
-        CLIPImageEncoder(model="skneg-tiny", batch_size=batch_size).transform(np.zeros((1, 8, 8, 3), np.uint8))
+        CLIPImageEncoder(model="skneg-tiny", batch_size=batch_size).transform(
+            np.zeros((1, 8, 8, 3), np.uint8)
+        )

@@ -25,7 +25,7 @@ class ImageTower:
         Height and width that the tower sees, in pixels.
     """
 
-    def __init__(self, network: torch.nn.Module, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, network: Any, device: torch.device, dtype: torch.dtype) -> None:
         self._network = network
         self._device = device
         self._dtype = dtype

@@ -168,13 +168,15 @@ def _check_names(source: str, pretrained: str | None, has_schema: bool) -> None:
     if has_schema:
         if pretrained is not None:
             raise InputError(
-                f"pretrained={pretrained!r} has no meaning with model={source!r}, which brings its own weights."
+                f"pretrained={pretrained!r} has no meaning with model={source!r}, which brings its own "
+                "weights."
             )
         if source.startswith("local-dir:"):
             folder = Path(source.removeprefix("local-dir:"))
             if not (folder / "open_clip_config.json").is_file():
                 raise BackboneError(
-                    f"The folder {str(folder)!r} has no open_clip_config.json or does not exist. {_OFFLINE_HELP}"
+                    f"The folder {str(folder)!r} does not exist or has no open_clip_config.json. "
+                    f"{_OFFLINE_HELP}"
                 )
         return
     known = open_clip.list_models()

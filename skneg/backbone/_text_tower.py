@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,8 +33,8 @@ class TextTower:
 
     def __init__(
         self,
-        network: nn.Module,
-        tokenizer: Callable[..., torch.Tensor],
+        network: Any,
+        tokenizer: Any,
         device: torch.device,
         dtype: torch.dtype,
     ) -> None:
@@ -42,13 +43,13 @@ class TextTower:
         self.device = device
         self._dtype = dtype
         # CustomTextCLIP and CoCa keep the tower in `.text`, CLIP is its own text tower.
-        self.module = getattr(network, "text", network)
+        self.module: Any = getattr(network, "text", network)
         self.context_length = int(tokenizer.context_length)
         self.causal = _is_causal(self.module)
         self._hook_lock = threading.RLock()
 
     @property
-    def token_embedding(self) -> nn.Module:
+    def token_embedding(self) -> Any:
         """The module that turns token ids into vectors (width,)."""
         if hasattr(self.module, "token_embedding"):
             return self.module.token_embedding
@@ -147,15 +148,15 @@ class TextTower:
         return (tokens == _eos_id(self.module)).int().argmax(dim=1)
 
 
-def _pool_type(module: nn.Module) -> str | None:
+def _pool_type(module: Any) -> str | None:
     return getattr(module, "text_pool_type", None) or getattr(module, "pool_type", None)
 
 
-def _eos_id(module: nn.Module) -> int:
+def _eos_id(module: Any) -> int:
     return module.text_eos_id if hasattr(module, "text_eos_id") else module.eos_id
 
 
-def _is_causal(module: nn.Module) -> bool:
+def _is_causal(module: Any) -> bool:
     """Decide by looking at the tower: its mask, its pooling, its blocks."""
     mask = getattr(module, "attn_mask", None)
     if mask is None or getattr(module, "cls_emb", None) is not None:

@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import open_clip
@@ -25,12 +26,16 @@ from ._scenes import SHAPE_NAMES, Scene, draw_caption, render_scenes, true_capti
 
 logger = logging.getLogger(__name__)
 
-MODEL_CFG = {
+MODEL_CFG: dict[str, Any] = {
     "embed_dim": 128,
     "vision_cfg": {"layers": [1, 1, 1, 1], "width": 16, "image_size": 64},
     "text_cfg": {"context_length": 32, "vocab_size": 49408, "width": 64, "heads": 4, "layers": 3},
 }
-PREPROCESS_CFG = {"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25], "interpolation": "bilinear"}
+PREPROCESS_CFG: dict[str, Any] = {
+    "mean": [0.5, 0.5, 0.5],
+    "std": [0.25, 0.25, 0.25],
+    "interpolation": "bilinear",
+}
 _VALIDATION_SEED = 2**20  # far from the seeds that users, tests and examples count up from 0
 
 
@@ -86,7 +91,7 @@ def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
 
 
 @torch.no_grad()
-def zero_shot_accuracy(model: nn.Module, tokenizer, n_samples: int = 3800) -> float:
+def zero_shot_accuracy(model: Any, tokenizer: Any, n_samples: int = 3800) -> float:
     """Top-1 accuracy over all shape names, in [0, 1], on held-out renders."""
     model.eval()
     images, scenes, _ = render_scenes(n_samples, random_state=_VALIDATION_SEED)
@@ -108,7 +113,7 @@ def train(
 ) -> tuple[nn.Module, float]:
     """Train the model; returns it with its zero-shot accuracy on held-out renders."""
     torch.manual_seed(seed)
-    model = open_clip.CLIP(**MODEL_CFG).to(memory_format=torch.channels_last)
+    model: Any = open_clip.CLIP(**MODEL_CFG).to(memory_format=torch.channels_last)
     context_length = MODEL_CFG["text_cfg"]["context_length"]
     tokenizer = open_clip.SimpleTokenizer(context_length=context_length)
     logger.info("rendering %d scenes", n_images)
@@ -163,7 +168,8 @@ def save(model: nn.Module, folder: Path) -> str:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=TINY_FOLDER, help="folder to write")
     parser.add_argument("--images", type=int, default=80_000)
     parser.add_argument("--epochs", type=int, default=12)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import warnings
 from io import BytesIO
 from typing import Any
 
@@ -13,7 +14,7 @@ from PIL import Image, ImageOps
 from ..errors import ImageError, InputError
 
 # Pillow opens many formats that no photograph comes in; each is one more parser to attack.
-FORMATS = ("BMP", "GIF", "JPEG", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
 # What Pillow raises on damaged files, found by feeding it damaged files of each format.
 _DECODER_ERRORS = (
@@ -73,7 +74,11 @@ def decode_image(item: Any, index: int = 0) -> Image.Image:
 
 def _read(source: Any, index: int, what: str) -> Image.Image:
     try:
-        with Image.open(source, formats=FORMATS) as image:
+        with warnings.catch_warnings():
+            # Large images are refused below; between one and two times the limit Pillow only warns.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(source, formats=FORMATS)
+        with image:
             return _to_rgb(image, index, what)
     except ImageError:
         raise

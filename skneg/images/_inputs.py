@@ -105,7 +105,8 @@ def _from_ndarray(X: np.ndarray) -> ImageSequence:
 def _from_tensor(X: Any) -> ImageSequence:
     if X.ndim != 4 or X.shape[1] != 3:
         raise InputError(
-            f"X is a tensor of shape {tuple(X.shape)}; images are (n, 3, height, width), embeddings (n, d) floats."
+            f"X is a tensor of shape {tuple(X.shape)}; images are (n, 3, height, width), embeddings are "
+            "(n, d) floats."
         )
     if X.is_floating_point():
         return ImageSequence(len(X), lambda i: X[i])

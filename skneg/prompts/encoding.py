@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -18,8 +19,8 @@ from torch.nn import functional
 from ..backbone import TextTower
 from ..errors import InputError
 
-# Tokens whose activations are alive at a time: about 1 GiB for the text tower of ViT-B/16.
-MAX_TOKENS = 4096
+# Tokens whose activations are alive at a time: about 1.5 GiB for the text tower of ViT-B/16.
+MAX_TOKENS = 2048
 
 _PLACEHOLDER = "x"
 
@@ -51,7 +52,7 @@ def encode_prompts(
         Whether to return unit-norm embeddings; open_clip's ``encode_text`` does not by default.
     method : {"auto", "shared_prefix", "full_length"}, default="auto"
         ``"auto"`` shares prefixes where the tower is causal.
-    max_tokens : int, default=4096
+    max_tokens : int, default=2048
         Size of a chunk, in tokens.
 
     Returns
@@ -250,20 +251,20 @@ def _shared_prefix(tower: TextTower, contexts: torch.Tensor, prompts: _Prompts) 
     return _project(module, module.ln_final(suffix))
 
 
-def _heads(block: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _heads(block: Any, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Queries, keys and values (n, tokens, heads, head width) of a residual attention block."""
     attention = block.attn
     qkv = functional.linear(block.ln_1(x), attention.in_proj_weight, attention.in_proj_bias)
     return qkv.unflatten(-1, (3, attention.num_heads, -1)).unbind(-3)
 
 
-def _finish_block(block: nn.Module, x: torch.Tensor, mixed: torch.Tensor) -> torch.Tensor:
+def _finish_block(block: Any, x: torch.Tensor, mixed: torch.Tensor) -> torch.Tensor:
     """The rest of the block, once attention has mixed the values."""
     x = x + block.ls_1(block.attn.out_proj(mixed))
     return x + block.ls_2(block.mlp(block.ln_2(x)))
 
 
-def _project(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
+def _project(module: Any, x: torch.Tensor) -> torch.Tensor:
     projection = module.text_projection
     if projection is None:
         return x

@@ -35,8 +35,8 @@ class PromptRecipe:
     negative_noise: float = 1e-2
     shared: bool = True
     one_stage: bool = False
-    positive_steps: int = 200
-    negative_steps: int = 200
+    positive_steps: int = 10
+    negative_steps: int = 100
     learning_rate: float = 2e-3
     train_batch_size: int = 1024
     train_temperature: float | None = None
@@ -74,7 +74,7 @@ def context_from_text(text_tower: TextTower, text: str) -> torch.Tensor:
 
 
 def embed_contexts(text_tower: TextTower, contexts: np.ndarray, class_names: Sequence[str]) -> np.ndarray:
-    """Unit-norm embeddings (n_contexts, k, d) float32 of names behind learned contexts; see `encode_prompts`."""
+    """Unit-norm float32 embeddings (n_contexts, k, d), by `encode_prompts`, of names behind contexts."""
     with torch.no_grad():
         vectors = torch.from_numpy(np.ascontiguousarray(contexts)).to(text_tower.device)
         return encode_prompts(text_tower, vectors, class_names, normalize=True).cpu().numpy()

@@ -124,7 +124,9 @@ class TestPredicting:
     def test_scores_do_not_depend_on_batches_or_order(self, fitted, embedded):
         X = embedded[0]
         whole = fitted.score_samples(X)
-        np.testing.assert_allclose(np.concatenate([fitted.score_samples(row[None]) for row in X]), whole, atol=1e-5)
+        np.testing.assert_allclose(
+            np.concatenate([fitted.score_samples(row[None]) for row in X]), whole, atol=1e-5
+        )
         np.testing.assert_allclose(fitted.score_samples(X[::-1])[::-1], whole, atol=1e-5)
 
     def test_images_of_every_kind_and_embeddings_score_alike(self, fitted, scenes, tmp_path):
@@ -236,7 +238,12 @@ class TestVocabulary:
 
     @pytest.mark.parametrize(
         ("names", "message"),
-        [(["a", "a"], "duplicate"), (["a", ""], "empty"), (["a"], "at least 2"), (["a", "b " * 40], "does not fit")],
+        [
+            (["a", "a"], "duplicate"),
+            (["a", ""], "empty"),
+            (["a"], "at least 2"),
+            (["a", "b " * 40], "does not fit"),
+        ],
     )
     def test_bad_names_change_nothing(self, fitted, names, message):
         state = dict(vars(fitted))

@@ -40,8 +40,8 @@ def test_transparent_pixels_become_white_not_their_hidden_colour():
     rgba = np.zeros((8, 8, 4), dtype=np.uint8)
     rgba[:, :, 0] = 200
     assert (np.asarray(decode_image(rgba)) == 255).all()
-    palette = Image.new("P", (8, 8), 3)
-    assert (np.asarray(decode_image(encoded(palette, transparency=3))) == 255).all()
+    palette = Image.new("P", (8, 8), 0)
+    assert (np.asarray(decode_image(encoded(palette, transparency=0))) == 255).all()
 
 
 def test_sixteen_bit_values_are_scaled_not_clipped():

@@ -47,7 +47,8 @@ def test_paths_in_string_arrays(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "X", [np.zeros((2, 3)), np.zeros((2, 3), np.float16), torch.zeros(2, 3), pd.DataFrame({"a": [1.0]}), [[0.5]]]
+    "X",
+    [np.zeros((2, 3)), np.zeros((2, 3), np.float16), torch.zeros(2, 3), pd.DataFrame({"a": [1.0]}), [[0.5]]],
 )
 def test_two_dimensional_floats_are_embeddings(X):
     assert is_embeddings(X)

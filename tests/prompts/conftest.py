@@ -34,8 +34,10 @@ def build_tower(name: str) -> TextTower:
         **vision, "layers": 1, "width": 64, "head_width": 32, "patch_size": 32, "image_size": 64,
     }  # fmt: skip
     custom = config.pop("custom_text", False)
-    kind = open_clip.CoCa if "multimodal_cfg" in config else (
-        open_clip.CustomTextCLIP if custom else open_clip.CLIP
+    kind = (
+        open_clip.CoCa
+        if "multimodal_cfg" in config
+        else (open_clip.CustomTextCLIP if custom else open_clip.CLIP)
     )
     network = kind(**config).eval().requires_grad_(False)
     length = config["text_cfg"].get("context_length", 77)

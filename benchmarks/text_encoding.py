@@ -1,0 +1,129 @@
+"""Shared-prefix prompt encoding against the full 77-token pass, both in one run.
+
+    python benchmarks/text_encoding.py [--classes 1000 --step-only] ...
+
+A text tower of ViT-B-16's size with random weights (speed does not depend on them), ImageNet's class
+names, p negative contexts, forward and backward. Prints seconds, their ratio, the largest differences
+and the peak memory of one training step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+
+import open_clip
+import torch
+from torch.nn import functional
+
+from skneg.backbone import TextTower
+from skneg.prompts import PromptEncoder
+from skneg.prompts.losses import nis, nnd, npd
+
+IMAGES = 256  # embeddings per training step
+
+
+def build_tower(name: str) -> TextTower:
+    torch.manual_seed(0)
+    config = open_clip.get_model_config(name)
+    # The image tower plays no part here.
+    config["vision_cfg"] = {"layers": 1, "width": 64, "head_width": 32, "patch_size": 32, "image_size": 64}
+    network = open_clip.CLIP(**config).eval().requires_grad_(False)
+    return TextTower(network, open_clip.SimpleTokenizer(), torch.device("cpu"), torch.float32)
+
+
+def class_names(k: int) -> list[str]:
+    """ImageNet's names, then pairs of them: 21,841 names of realistic length."""
+    names = list(open_clip.IMAGENET_CLASSNAMES)
+    return (names + [f"{a} {b}" for a in names[:30] for b in names])[:k]
+
+
+def timed(
+    encoder: PromptEncoder, contexts: torch.Tensor, repeats: int
+) -> tuple[float, torch.Tensor, torch.Tensor]:
+    """Best seconds of forward and backward, with the features and the gradient."""
+    best = float("inf")
+    for _ in range(repeats):
+        leaf = contexts.clone().requires_grad_()
+        start = time.perf_counter()
+        features = encoder(leaf)
+        features.square().sum().backward()
+        best = min(best, time.perf_counter() - start)
+    return best, features.detach(), leaf.grad
+
+
+def compare(args: argparse.Namespace, tower: TextTower, contexts: torch.Tensor) -> dict[str, float]:
+    names = class_names(args.classes)
+    shared = PromptEncoder(tower, args.n_ctx, names)
+    full = PromptEncoder(tower, args.n_ctx, names, method="full_length", max_tokens=10**9)
+    timed(shared, contexts, 1)  # warm up
+    fast, features, gradient = timed(shared, contexts, args.repeats)
+    slow, expected, expected_gradient = timed(full, contexts, 1)
+    return {
+        "shared_prefix_s": round(fast, 3),
+        "full_length_s": round(slow, 2),
+        "speedup": round(slow / fast, 1),
+        "max_feature_difference": float((features - expected).abs().max()),
+        "relative_gradient_difference": float(
+            (gradient - expected_gradient).norm() / expected_gradient.norm()
+        ),
+    }
+
+
+def training_step(args: argparse.Namespace, tower: TextTower, contexts: torch.Tensor) -> dict[str, float]:
+    """One step of the negative stage on `IMAGES` embeddings, as `train_prompts` does it."""
+    names = class_names(args.classes)
+    encoder = PromptEncoder(tower, args.n_ctx, names)
+    images = functional.normalize(torch.randn(IMAGES, tower.embed_dim), dim=-1)
+    with torch.no_grad():
+        positives = encoder(contexts[:1], normalize=True)[0]
+    negative = contexts.clone().requires_grad_()
+    start = time.perf_counter()
+    negatives = encoder(negative, normalize=True)
+    logits = images @ negatives.flatten(0, 1).T / 0.01
+    loss = nis(logits) + 0.1 * npd(negatives, positives) + 0.05 * nnd(negatives)
+    loss.backward()
+    seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return {"classes": args.classes, "step_s": round(seconds, 2), "peak_gib": round(peak, 2)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", default="ViT-B-16")
+    parser.add_argument("--classes", type=int, default=100)
+    parser.add_argument("--n-ctx", type=int, default=16)
+    parser.add_argument("--n-negative", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--step-only", action="store_true", help="time and weigh one training step")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    tower = build_tower(args.model)
+    contexts = 0.02 * torch.randn(
+        args.n_negative, args.n_ctx, tower.width, generator=torch.Generator().manual_seed(0)
+    )
+    if args.step_only:
+        show(training_step(args, tower, contexts))
+        return
+    show(compare(args, tower, contexts))
+    for classes in (1000, 21841):
+        # A process of its own, whose peak memory is this step's.
+        command = [sys.executable, __file__, "--step-only", "--classes", str(classes)]
+        command += ["--n-ctx", str(args.n_ctx), "--threads", str(args.threads), "--model", args.model]
+        subprocess.run(command, check=True)
+
+
+def show(figures: dict[str, float]) -> None:
+    sys.stdout.write(json.dumps(figures) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
