@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     args = parser.parse_args()
 
-    files = load_files(args.folder, load_content=False, shuffle=False, allowed_extensions=EXTENSIONS)
+    files = load_files(args.folder, load_content=False, shuffle=False, allowed_extensions=list(EXTENSIONS))
     names = np.array([name.replace("_", " ") for name in files.target_names])
     backbone = {"model": args.model, "pretrained": args.pretrained}
     # Every image is encoded once; detectors take embeddings as well as images.
