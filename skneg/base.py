@@ -3,84 +3,60 @@
 from __future__ import annotations
 
 import copy
-import warnings
+import inspect
 from abc import abstractmethod
 from collections.abc import Sequence
-from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, Self
+from numbers import Integral
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ._validation import check_at_least, check_between, check_option
 from .bank import TextBank
+from .calibration import CalibrationMixin
+from .embedding import EmbeddingMixin
 from .errors import InputError, VocabularyError
 from .images import as_image_sequence, is_embeddings
 from .scores import class_posterior
-from .threshold import conformal_offset, smallest_calibration_set, split_holdout
 from .vocabulary import (
     ClassNames,
     Vocabulary,
     build_vocabulary,
     check_labels,
+    name_classes,
     replace_vocabulary,
     resolve_unknown_label,
 )
 
-if TYPE_CHECKING:
-    from .backbone import Backbone
-
 _SCORE_CELLS = 2**24  # cosines alive at a time while scoring: 128 MiB in float64
 
 
-class CalibrationWarning(UserWarning):
-    """The threshold comes from images that cannot vouch for it."""
-
-
-class EmbeddingMixin:
-    """Images to embeddings with the backbone that `model`, `pretrained`, `device`, `precision` name."""
-
-    model: str
-    pretrained: str | None
-    device: str
-    precision: str
-    batch_size: int
-    verbose: bool | int
-
-    def _backbone(self) -> Backbone:
-        from .backbone import load_backbone
-
-        return load_backbone(self.model, self.pretrained, self.device, self.precision)
-
-    def _encode_images(self, X: Any) -> np.ndarray:
-        images = as_image_sequence(X)
-        _check_at_least("batch_size", self.batch_size, 1, Integral)
-        return self._backbone().image_tower.encode(images, self.batch_size, bool(self.verbose))
-
-
-def _check_at_least(name: str, value: Any, least: float, kind: Any = Real) -> None:
-    if isinstance(value, bool) or not isinstance(value, kind) or not value >= least:
-        what = "an integer" if kind is Integral else "a number"
-        raise InputError(f"{name} must be {what} of at least {least}, got {value!r}.")
-
-
-def _check_between(name: str, value: Any, low: float, high: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, Real) or not low < float(value) < high:
-        raise InputError(f"{name} must lie between {low} and {high}, got {value!r}.")
-
-
-def _check_option(name: str, value: Any, options: Sequence[str]) -> None:
-    if value not in options:
-        raise InputError(f"{name} must be one of {list(options)}, got {value!r}.")
-
-
-class BaseDetector(ClassifierMixin, EmbeddingMixin, BaseEstimator):
+class BaseDetector(CalibrationMixin, ClassifierMixin, EmbeddingMixin, BaseEstimator):
     """Base class of the detectors; a subclass says how its bank is made and which score it uses.
 
-    Subclasses implement `_make_bank` and `_score_cosines`, and `_learn` where they train. Every public
-    method that changes the detector works on a copy first, so that an error leaves it as it was.
+    Subclasses implement `_make_bank` and `_score_cosines`, and `_learn` where they train; those that see
+    more of an image than its embedding, or score it in another way, also `_represent`, `_score` and
+    `_posterior`. Every public method that changes the detector works on a copy first, so that an error
+    leaves it as it was.
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Write the shared parameters into the signature of an ``__init__`` that takes ``**shared``.
+
+        So a detector lists its own parameters only, and scikit-learn and `help` see all of them.
+        """
+        super().__init_subclass__(**kwargs)
+        if "__init__" not in vars(cls):
+            return
+        own = inspect.signature(cls.__init__).parameters
+        if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in own.values()):
+            return
+        inherited = inspect.signature(super(cls, cls).__init__).parameters
+        merged = {**inherited, **{n: p for n, p in own.items() if p.kind is not p.VAR_KEYWORD}}
+        cls.__init__.__signature__ = inspect.Signature(list(merged.values()))  # type: ignore[attr-defined]
 
     def __init__(
         self,
@@ -113,7 +89,7 @@ class BaseDetector(ClassifierMixin, EmbeddingMixin, BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any, class_names: ClassNames | None = None) -> Self:
+    def fit(self, X: Any, y: Any = None, class_names: ClassNames | None = None) -> Self:
         """Learn from a few images of each known class.
 
         Parameters
@@ -124,6 +100,7 @@ class BaseDetector(ClassifierMixin, EmbeddingMixin, BaseEstimator):
             are already preprocessed; or embeddings.
         y : array-like of shape (n,)
             A label for each image: integers or strings. Rows labelled `unknown_label` are not used.
+            Detectors that do not learn from images work without it, given `class_names`.
         class_names : sequence of str or mapping of label to str, optional
             What the text tower reads; the constructor's `class_names` by default. String labels name
             themselves without it. In a sequence, position i names ``classes_[i]``; in one that is
@@ -146,7 +123,12 @@ class BaseDetector(ClassifierMixin, EmbeddingMixin, BaseEstimator):
             If the model cannot be had.
         """
         fitted = self._unfitted_copy()
-        fitted._fit(X, y, self.class_names if class_names is None else class_names)
+        fitted._check_parameters()
+        names = self.class_names if class_names is None else class_names
+        if y is None and not self._learns:
+            fitted._fit_unlabelled(X, names)
+        else:
+            fitted._fit(X, y, names)
         return self._become(fitted)
 
     def predict(self, X: Any) -> np.ndarray:
@@ -163,14 +145,14 @@ class BaseDetector(ClassifierMixin, EmbeddingMixin, BaseEstimator):
             Labels of ``classes_``, or ``unknown_label_``.
         """
         check_is_fitted(self)
-        embeddings = self._embed(X)
-        labels = self.classes_[self._closed_set_cosines(embeddings).argmax(axis=1)]
+        Z = self._represent(X)
+        labels = self.classes_[self._posterior(Z).argmax(axis=1)]
         if self.unknown_label_ is None:
             return labels
         unknown = np.asarray(self.unknown_label_)
         if labels.dtype.kind != "U":
             unknown = unknown.astype(np.result_type(labels.dtype, np.min_scalar_type(unknown)))
-        return np.where(self._score(embeddings) < self.offset_, unknown, labels)
+        return np.where(self._score(Z) < self.offset_, unknown, labels)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Closed-set posterior: which class, given that it is one of them.
@@ -186,7 +168,7 @@ class BaseDetector(ClassifierMixin, EmbeddingMixin, BaseEstimator):
             Columns in the order of ``classes_``; rows sum to 1. Says nothing about unknown classes.
         """
         check_is_fitted(self)
-        return class_posterior(self._closed_set_cosines(self._embed(X)), self.temperature_)
+        return self._posterior(self._represent(X))
 
     def score_samples(self, X: Any) -> np.ndarray:
         """The raw score of each image; larger = more in-distribution.
@@ -201,7 +183,7 @@ class BaseDetector(ClassifierMixin, EmbeddingMixin, BaseEstimator):
         ndarray of shape (n,), float64
         """
         check_is_fitted(self)
-        return self._score(self._embed(X))
+        return self._score(self._represent(X))
 
     def decision_function(self, X: Any) -> np.ndarray:
         """``score_samples(X) - offset_``: negative where an image is rejected as unknown.
@@ -217,7 +199,7 @@ class BaseDetector(ClassifierMixin, EmbeddingMixin, BaseEstimator):
             One-dimensional whatever the number of classes: it answers known or unknown.
         """
         check_is_fitted(self)
-        return self._score(self._embed(X)) - self.offset_
+        return self._score(self._represent(X)) - self.offset_
 
     def set_vocabulary(self, class_names: ClassNames) -> Self:
         """Replace the known classes: no images, no training, one pass of the text tower.
@@ -259,16 +241,31 @@ class BaseDetector(ClassifierMixin, EmbeddingMixin, BaseEstimator):
     def _make_bank(self, names: Sequence[str]) -> TextBank:
         """The bank of a vocabulary, from what `_learn` has set."""
 
-    @abstractmethod
     def _score_cosines(self, positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
         """Scores (n,) of cosines (n, k) to the positives and (n, m) to the negatives."""
+        raise TypeError(f"{type(self).__name__} must define _score_cosines or _score")
+
+    def _represent(self, X: Any, reset: bool = False) -> Any:
+        """What the detector sees of each image: its embedding, unless a subclass needs more."""
+        return self._embed(X, reset)
+
+    def _posterior(self, Z: Any) -> np.ndarray:
+        """Closed-set class posterior (n, k) of represented images."""
+        return class_posterior(Z @ self.text_bank_.positive.T, self.temperature_)
+
+    def _model_temperature(self) -> float:
+        return self._backbone().text_tower.temperature
+
+    def _model_width(self) -> int:
+        """Number of columns that embeddings must have."""
+        return self._backbone().text_tower.embed_dim
 
     def _check_parameters(self) -> None:
-        _check_at_least("batch_size", self.batch_size, 1, Integral)
-        _check_between("contamination", self.contamination, 0, 1)
-        _check_between("calibration_fraction", self.calibration_fraction, 0, 1)
-        _check_between("score_temperature", self.score_temperature, 0, np.inf)
-        _check_option("calibration", self.calibration, ("auto", "holdout", "train"))
+        check_at_least("batch_size", self.batch_size, 1, Integral)
+        check_between("contamination", self.contamination, 0, 1)
+        check_between("calibration_fraction", self.calibration_fraction, 0, 1)
+        check_between("score_temperature", self.score_temperature, 0, np.inf)
+        check_option("calibration", self.calibration, ("auto", "holdout", "train"))
 
     # How fitting goes.
 
@@ -283,10 +280,16 @@ class BaseDetector(ClassifierMixin, EmbeddingMixin, BaseEstimator):
         self.__dict__ = other.__dict__
         return self
 
+    def _fit_unlabelled(self, X: Any, class_names: ClassNames | None) -> None:
+        if class_names is None:
+            raise VocabularyError("without y, class_names must say which classes are known.")
+        vocabulary = name_classes(class_names)
+        self.unknown_label_ = resolve_unknown_label(self.unknown_label, vocabulary.labels)
+        Z = self._represent(X, reset=True)
+        self._finish_fit(vocabulary, Z, None)
+
     def _fit(self, X: Any, y: Any, class_names: ClassNames | None) -> None:
-        self._check_parameters()
-        embedded = is_embeddings(X)
-        n_samples = len(X) if embedded else len(as_image_sequence(X))
+        n_samples = self._count(X)
         labels = check_labels(y, n_samples)
         self.unknown_label_ = resolve_unknown_label(self.unknown_label, labels)
         known = (
@@ -302,76 +305,36 @@ class BaseDetector(ClassifierMixin, EmbeddingMixin, BaseEstimator):
             raise VocabularyError(
                 f"unknown_label={self.unknown_label_!r} is also the label of a known class."
             )
-        embeddings = self._embed(X, reset=True)[known]
+        Z = self._rows(self._represent(X, reset=True), np.flatnonzero(known))
         order = np.argsort(vocabulary.labels, kind="stable")
         targets = order[np.searchsorted(vocabulary.labels, labels[known], sorter=order)]
 
         random_state = check_random_state(self.random_state)
         train, held_out = self._split(targets, random_state)
         seed = int(random_state.randint(np.iinfo(np.int32).max))
-        self._learn(embeddings[train], targets[train], vocabulary.names, seed)
-        self.temperature_ = self._backbone().text_tower.temperature
+        self._learn(self._rows(Z, train), targets[train], vocabulary.names, seed)
+        names = [vocabulary.names[target] for target in targets[held_out]]
+        self._finish_fit(vocabulary, self._rows(Z, held_out), names)
+
+    def _finish_fit(self, vocabulary: Vocabulary, Z: Any, names: list[str] | None) -> None:
+        self.temperature_ = self._model_temperature()
         # Kept so that the threshold can follow the vocabulary.
-        self.calibration_embeddings_ = embeddings[held_out]
-        self.calibration_names_ = [vocabulary.names[target] for target in targets[held_out]]
+        self.calibration_embeddings_ = Z
+        self.calibration_names_ = names
         self._set_classes(vocabulary)
         self._calibrate()
 
-    def _split(
-        self, targets: np.ndarray, random_state: np.random.RandomState
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Rows to train on, rows to calibrate on."""
-        everything = np.arange(len(targets))
-        needed = smallest_calibration_set(self.contamination)
-        if self.calibration == "train":
-            return everything, everything
-        train, held_out = split_holdout(targets, self.calibration_fraction, random_state)
-        if len(held_out) >= needed:
-            return train, held_out
-        if self.calibration == "holdout":
-            raise InputError(
-                f"calibration='holdout' sets {len(held_out)} of {len(targets)} images aside, but "
-                f"contamination={self.contamination} needs {needed}: give more images, a larger "
-                "calibration_fraction or a larger contamination."
-            )
-        warnings.warn(
-            f"{len(targets)} images are too few to hold {needed} out for the threshold, so it comes from "
-            "the training images and rejects more of the known classes than `contamination` says. Give "
-            "more images, or a larger `contamination`.",
-            CalibrationWarning,
-            stacklevel=4,
-        )
-        return everything, everything
+    def _count(self, X: Any) -> int:
+        return len(X) if is_embeddings(X) else len(as_image_sequence(X))
+
+    def _rows(self, Z: Any, rows: np.ndarray) -> Any:
+        """Some of the represented images, in memory."""
+        return Z[rows]
 
     def _set_classes(self, vocabulary: Vocabulary) -> None:
         self.text_bank_ = self._make_bank(vocabulary.names)
         self.classes_ = vocabulary.labels
         self.class_names_ = list(vocabulary.names)
-
-    def _calibrate(self) -> None:
-        """Set ``offset_`` from the calibration images; see `set_vocabulary`."""
-        scores = self._calibration_scores()
-        try:
-            self.offset_ = conformal_offset(scores, self.contamination)
-        except InputError:
-            # Fewer images than the guarantee needs: `_split` has warned, or refused.
-            self.offset_ = float(scores.min())
-
-    def _calibration_scores(self) -> np.ndarray:
-        names = np.array(self.calibration_names_)
-        missing = sorted(set(self.calibration_names_) - set(self.class_names_))
-        if not missing:
-            return self._score(self.calibration_embeddings_)
-        scores = np.empty(len(names))
-        stays = ~np.isin(names, missing)
-        scores[stays] = self._score(self.calibration_embeddings_[stays])
-        k = len(self.class_names_)
-        union = self._make_bank([*self.class_names_, *missing])
-        for number, name in enumerate(missing):
-            rows = names == name
-            bank = union.take([*range(k), k + number])
-            scores[rows] = self._score(self.calibration_embeddings_[rows], bank)
-        return scores
 
     # How images become scores.
 
@@ -385,7 +348,7 @@ class BaseDetector(ClassifierMixin, EmbeddingMixin, BaseEstimator):
         bad = ~np.isfinite(X).all(axis=1)
         if bad.any():
             raise InputError(f"Input X contains NaN or infinity, first in row {int(bad.argmax())}.")
-        width = self._backbone().text_tower.embed_dim if reset else self.text_bank_.positive.shape[1]
+        width = self._model_width() if reset else self.text_bank_.positive.shape[1]
         if X.shape[1] != width:
             raise InputError(
                 f"X has {X.shape[1]} columns, but model={self.model!r} embeds in {width} dimensions."
@@ -396,13 +359,11 @@ class BaseDetector(ClassifierMixin, EmbeddingMixin, BaseEstimator):
         # Rows that are unit-norm already keep their bits, so that cached embeddings score as their images.
         return np.where(np.abs(norms - 1) < 1e-6, X, X / norms)
 
-    def _closed_set_cosines(self, embeddings: np.ndarray) -> np.ndarray:
-        return embeddings @ self.text_bank_.positive.T
-
-    def _score(self, embeddings: np.ndarray, bank: TextBank | None = None) -> np.ndarray:
+    def _score(self, Z: Any, bank: TextBank | None = None) -> np.ndarray:
+        """Scores (n,) of represented images, against the detector's bank or another."""
         bank = self.text_bank_ if bank is None else bank
         rows = max(1, _SCORE_CELLS // (len(bank.positive) + len(bank.negative)))
-        chunks = np.split(embeddings, range(rows, len(embeddings), rows))
+        chunks = np.split(Z, range(rows, len(Z), rows))
         return np.concatenate(
             [self._score_cosines(chunk @ bank.positive.T, chunk @ bank.negative.T) for chunk in chunks]
         )

@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
-from .base import EmbeddingMixin
+from .embedding import EmbeddingMixin
 
 
 class CLIPImageEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EmbeddingMixin, BaseEstimator):

@@ -7,6 +7,13 @@ References
 .. [1] Ming et al., "Delving into Out-of-Distribution Detection with Vision-Language Representations",
    NeurIPS 2022 (MCM).
 .. [2] Li et al., "Learning Transferable Negative Prompts for Out-of-Distribution Detection", CVPR 2024.
+.. [3] Liu et al., "Energy-based Out-of-distribution Detection", NeurIPS 2020.
+.. [4] Cao et al., "Envisioning Outlier Exposure by Large Language Models for OOD Detection", ICML 2024.
+.. [5] Jiang et al., "Negative Label Guided OOD Detection with Pretrained Vision-Language Models",
+   ICLR 2024.
+.. [6] Miyai et al., "GL-MCM: Global and Local Maximum Concept Matching", IJCV 2025.
+.. [7] Nie et al., "Out-of-Distribution Detection with Negative Prompts", ICLR 2024 (LSN).
+.. [8] Wang et al., "CLIPN for Zero-Shot OOD Detection: Teaching CLIP to Say No", ICCV 2023.
 """
 
 from __future__ import annotations
@@ -119,3 +126,177 @@ def class_posterior(cosines: np.ndarray, temperature: float) -> np.ndarray:
         Rows sum to 1.
     """
     return np.exp(log_softmax(_scaled(cosines, temperature), axis=1))
+
+
+def max_logit(cosines: np.ndarray) -> np.ndarray:
+    """The largest cosine (MaxLogit).
+
+    Parameters
+    ----------
+    cosines : array-like of shape (n, k)
+
+    Returns
+    -------
+    ndarray of shape (n,), float64
+        In [-1, 1].
+    """
+    return np.asarray(cosines, dtype=np.float64).max(axis=1)
+
+
+def energy(cosines: np.ndarray, temperature: float = 0.01) -> np.ndarray:
+    """Negative free energy, T logsumexp(z / T) [3]_.
+
+    Parameters
+    ----------
+    cosines : array-like of shape (n, k)
+    temperature : float, default=0.01
+        T. As it falls the score nears `max_logit`, as it grows the mean cosine; code bases use 0.01 and
+        1, which order images differently.
+
+    Returns
+    -------
+    ndarray of shape (n,), float64
+
+    Raises
+    ------
+    InputError
+        If the temperature is not positive.
+    """
+    return temperature * logsumexp(_scaled(cosines, temperature), axis=1)
+
+
+def eoe(
+    positive_cosines: np.ndarray,
+    outlier_cosines: np.ndarray,
+    temperature: float = 1.0,
+    weight: float = 0.25,
+) -> np.ndarray:
+    """Envisioning outlier exposure [4]_: largest known share minus a part of the largest outlier share.
+
+    Parameters
+    ----------
+    positive_cosines : array-like of shape (n, k)
+        Cosines to the known classes.
+    outlier_cosines : array-like of shape (n, m)
+        Cosines to the outlier names.
+    temperature : float, default=1.0
+        Of the softmax over both.
+    weight : float, default=0.25
+        Of the outlier share (beta in [4]_).
+
+    Returns
+    -------
+    ndarray of shape (n,), float64
+    """
+    logits = np.concatenate(
+        [_scaled(positive_cosines, temperature), _scaled(outlier_cosines, temperature)], axis=1
+    )
+    shares = np.exp(log_softmax(logits, axis=1))
+    k = np.shape(positive_cosines)[1]
+    return shares[:, :k].max(axis=1) - weight * shares[:, k:].max(axis=1)
+
+
+def neglabel(
+    positive_cosines: np.ndarray,
+    negative_cosines: np.ndarray,
+    temperature: float = 0.01,
+    n_groups: int = 1,
+) -> np.ndarray:
+    """NegLabel's score [5]_: the log of the mean over groups of the known classes' share of mass.
+
+    Parameters
+    ----------
+    positive_cosines : array-like of shape (n, k)
+        Cosines to the known classes.
+    negative_cosines : array-like of shape (n, m)
+        Cosines to the negative labels, in the order in which they fall into groups.
+    temperature : float, default=0.01
+        Of the softmax.
+    n_groups : int, default=1
+        Groups of m // n_groups labels; labels left over are not used, as published.
+
+    Returns
+    -------
+    ndarray of shape (n,), float64
+        In (-inf, 0].
+    """
+    positives = logsumexp(_scaled(positive_cosines, temperature), axis=1)
+    negatives = _scaled(negative_cosines, temperature)
+    size = negatives.shape[1] // n_groups
+    grouped = negatives[:, : size * n_groups].reshape(len(negatives), n_groups, size)
+    shares = -np.logaddexp(0, logsumexp(grouped, axis=2) - positives[:, None])
+    return logsumexp(shares, axis=1) - np.log(n_groups)
+
+
+def local_mcm(local_cosines: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """The local part of GL-MCM [6]_: the largest softmax probability of any class at any patch.
+
+    Parameters
+    ----------
+    local_cosines : array-like of shape (n, patches, k)
+    temperature : float, default=1.0
+        Of the softmax over the classes of a patch.
+
+    Returns
+    -------
+    ndarray of shape (n,), float64
+        A probability, in (0, 1].
+    """
+    return np.exp(log_softmax(_scaled(local_cosines, temperature), axis=2)).max(axis=(1, 2))
+
+
+def lsn(positive_cosines: np.ndarray, negative_cosines: np.ndarray, temperature: float = 0.01) -> np.ndarray:
+    """Learned semantic negatives [7]_: largest share over positives minus smallest over negatives.
+
+    Parameters
+    ----------
+    positive_cosines : array-like of shape (n, k)
+    negative_cosines : array-like of shape (n, k)
+        Cosine to each class's negative.
+    temperature : float, default=0.01
+        Of both softmaxes.
+
+    Returns
+    -------
+    ndarray of shape (n,), float64
+    """
+    positive = np.exp(log_softmax(_scaled(positive_cosines, temperature), axis=1))
+    negative = np.exp(log_softmax(_scaled(negative_cosines, temperature), axis=1))
+    return positive.max(axis=1) - negative.min(axis=1)
+
+
+def clipn_ctw(positive_cosines: np.ndarray, no_cosines: np.ndarray, temperature: float = 0.01) -> np.ndarray:
+    """CLIPN, competing to win [8]_: log of how far the best class's "yes" outweighs its "no".
+
+    Parameters
+    ----------
+    positive_cosines, no_cosines : array-like of shape (n, k)
+        Cosines to each class's text by the text tower and by the "no" tower.
+    temperature : float, default=0.01
+        What the difference of cosines is divided by.
+
+    Returns
+    -------
+    ndarray of shape (n,), float64
+        In (-inf, 0].
+    """
+    lead = _scaled(positive_cosines, temperature) - _scaled(no_cosines, temperature)
+    best = np.asarray(positive_cosines).argmax(axis=1)
+    return -np.logaddexp(0, -lead[np.arange(len(lead)), best])
+
+
+def clipn_atd(positive_cosines: np.ndarray, no_cosines: np.ndarray, temperature: float = 0.01) -> np.ndarray:
+    """CLIPN, agreeing to differ [8]_: log of the share of mass whose class says "yes".
+
+    Parameters
+    ----------
+    positive_cosines, no_cosines : array-like of shape (n, k)
+    temperature : float, default=0.01
+
+    Returns
+    -------
+    ndarray of shape (n,), float64
+        In (-inf, 0].
+    """
+    positives, no = _scaled(positive_cosines, temperature), _scaled(no_cosines, temperature)
+    return logsumexp(log_softmax(positives, axis=1) - np.logaddexp(0, no - positives), axis=1)

@@ -161,6 +161,14 @@ def _from_mapping(seen: np.ndarray, class_names: Mapping[Any, str]) -> Vocabular
     return Vocabulary(labels, tuple(_as_name(class_names[label], label) for label in labels.tolist()))
 
 
+def name_classes(class_names: ClassNames) -> Vocabulary:
+    """The vocabulary of names alone: names are their own labels, a mapping gives others."""
+    if isinstance(class_names, Mapping):
+        return _from_mapping(np.array([]), class_names)
+    names = _as_names(class_names)
+    return Vocabulary(np.array(names), tuple(names))
+
+
 def replace_vocabulary(class_names: ClassNames, like: np.ndarray) -> Vocabulary:
     """The vocabulary that `set_vocabulary` sets, with labels of the kind of `like`.
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from .._validation import check_at_least, check_between, check_option
 from ..bank import TextBank
-from ..base import BaseDetector, _check_at_least, _check_between, _check_option
+from ..base import BaseDetector
 from ..errors import InputError, VocabularyError
 from ..scores import negprompt
 from ..vocabulary import ClassNames
@@ -192,17 +193,17 @@ class NegPromptDetector(BaseDetector):
     def _check_parameters(self) -> None:
         super()._check_parameters()
         for name in ("n_negative", "train_batch_size"):
-            _check_at_least(name, getattr(self, name), 1, Integral)
+            check_at_least(name, getattr(self, name), 1, Integral)
         for name in ("positive_steps", "negative_steps"):
-            _check_at_least(name, getattr(self, name), 0, Integral)
+            check_at_least(name, getattr(self, name), 0, Integral)
         for name in ("beta", "gamma", "negative_noise"):
-            _check_at_least(name, getattr(self, name), 0)
-        _check_between("learning_rate", self.learning_rate, 0, np.inf)
+            check_at_least(name, getattr(self, name), 0)
+        check_between("learning_rate", self.learning_rate, 0, np.inf)
         if self.n_ctx is not None:
-            _check_at_least("n_ctx", self.n_ctx, 1, Integral)
+            check_at_least("n_ctx", self.n_ctx, 1, Integral)
         if self.train_temperature is not None:
-            _check_between("train_temperature", self.train_temperature, 0, np.inf)
-        _check_option("nis_over", self.nis_over, ("negatives", "all"))
+            check_between("train_temperature", self.train_temperature, 0, np.inf)
+        check_option("nis_over", self.nis_over, ("negatives", "all"))
 
     def _learn(self, embeddings: np.ndarray, targets: np.ndarray, names: Sequence[str], seed: int) -> None:
         from ..prompts.training import PromptRecipe, train_prompts

@@ -184,6 +184,8 @@ class TestThreshold:
             quick().fit(X, y)
         with pytest.raises(InputError, match="calibration='holdout'.*needs 19"):
             quick(calibration="holdout").fit(X, y)
+        with pytest.warns(CalibrationWarning, match="comes from 15 images"):
+            quick().fit(X[:15], y[:15])
 
     def test_train_calibrates_on_everything(self, embedded):
         detector = quick(calibration="train").fit(*embedded)

@@ -1,0 +1,25 @@
+"""Checks of constructor parameters: each names the parameter, what it got and what it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any
+
+from .errors import InputError
+
+
+def check_at_least(name: str, value: Any, least: float, kind: Any = Real) -> None:
+    if isinstance(value, bool) or not isinstance(value, kind) or not value >= least:
+        what = "an integer" if kind is Integral else "a number"
+        raise InputError(f"{name} must be {what} of at least {least}, got {value!r}.")
+
+
+def check_between(name: str, value: Any, low: float, high: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, Real) or not low < float(value) < high:
+        raise InputError(f"{name} must lie between {low} and {high}, got {value!r}.")
+
+
+def check_option(name: str, value: Any, options: Sequence[str]) -> None:
+    if value not in options:
+        raise InputError(f"{name} must be one of {list(options)}, got {value!r}.")
