@@ -20,6 +20,6 @@ def check_between(name: str, value: Any, low: float, high: float) -> None:
         raise InputError(f"{name} must lie between {low} and {high}, got {value!r}.")
 
 
-def check_option(name: str, value: Any, options: Sequence[str]) -> None:
+def check_option(name: str, value: Any, options: Sequence[Any]) -> None:
     if value not in options:
         raise InputError(f"{name} must be one of {list(options)}, got {value!r}.")

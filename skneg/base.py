@@ -18,7 +18,7 @@ from ._validation import check_at_least, check_between, check_option
 from .bank import TextBank
 from .calibration import CalibrationMixin
 from .embedding import EmbeddingMixin
-from .errors import InputError, VocabularyError
+from .errors import InputError, InputTypeError, VocabularyError
 from .images import as_image_sequence, is_embeddings
 from .scores import class_posterior
 from .vocabulary import (
@@ -105,7 +105,9 @@ class BaseDetector(CalibrationMixin, ClassifierMixin, EmbeddingMixin, BaseEstima
             What the text tower reads; the constructor's `class_names` by default. String labels name
             themselves without it. In a sequence, position i names ``classes_[i]``; in one that is
             longer than the labels seen, it names integer label i, and the extra names are classes
-            without images. String labels that are themselves among the names keep their own.
+            without images. String labels that are themselves among the names keep their own. Where
+            labels do not count from 0, a mapping is safer: a fold that lacks a class changes which
+            rule applies.
 
         Returns
         -------
@@ -202,7 +204,7 @@ class BaseDetector(CalibrationMixin, ClassifierMixin, EmbeddingMixin, BaseEstima
         return self._score(self._represent(X)) - self.offset_
 
     def set_vocabulary(self, class_names: ClassNames) -> Self:
-        """Replace the known classes: no images, no training, one pass of the text tower.
+        """Replace the known classes: no images, no training, only their names through the text tower.
 
         Constructor parameters stay as they are. ``offset_`` is computed anew from the calibration
         images kept from `fit`: each is scored in the new vocabulary with its own class added where it
@@ -234,6 +236,9 @@ class BaseDetector(CalibrationMixin, ClassifierMixin, EmbeddingMixin, BaseEstima
 
     # What a subclass says of itself.
 
+    # Whether class names mean anything to the detector; labels will do where they do not.
+    _reads_names = True
+
     def _learn(self, embeddings: np.ndarray, targets: np.ndarray, names: Sequence[str], seed: int) -> None:
         """Train on unit-norm `embeddings` (n, d) with class numbers `targets`; sets fitted attributes."""
 
@@ -256,8 +261,8 @@ class BaseDetector(CalibrationMixin, ClassifierMixin, EmbeddingMixin, BaseEstima
     def _model_temperature(self) -> float:
         return self._backbone().text_tower.temperature
 
-    def _model_width(self) -> int:
-        """Number of columns that embeddings must have."""
+    def _model_width(self) -> int | None:
+        """Number of columns that embeddings must have; None where any will do."""
         return self._backbone().text_tower.embed_dim
 
     def _check_parameters(self) -> None:
@@ -265,6 +270,10 @@ class BaseDetector(CalibrationMixin, ClassifierMixin, EmbeddingMixin, BaseEstima
         check_between("contamination", self.contamination, 0, 1)
         check_between("calibration_fraction", self.calibration_fraction, 0, 1)
         check_between("score_temperature", self.score_temperature, 0, np.inf)
+        try:
+            check_random_state(self.random_state)
+        except ValueError as error:
+            raise InputError(f"random_state={self.random_state!r} cannot seed anything: {error}") from error
         check_option("calibration", self.calibration, ("auto", "holdout", "train"))
 
     # How fitting goes.
@@ -300,11 +309,9 @@ class BaseDetector(CalibrationMixin, ClassifierMixin, EmbeddingMixin, BaseEstima
             raise InputError(
                 f"y has no known class: all {n_samples} labels are unknown_label ({self.unknown_label_!r})."
             )
+        if class_names is None and not self._reads_names:
+            class_names = {label: str(label) for label in seen.tolist()}
         vocabulary = build_vocabulary(seen, class_names)
-        if self.unknown_label_ is not None and self.unknown_label_ in vocabulary.labels.tolist():
-            raise VocabularyError(
-                f"unknown_label={self.unknown_label_!r} is also the label of a known class."
-            )
         Z = self._rows(self._represent(X, reset=True), np.flatnonzero(known))
         order = np.argsort(vocabulary.labels, kind="stable")
         targets = order[np.searchsorted(vocabulary.labels, labels[known], sorter=order)]
@@ -332,6 +339,10 @@ class BaseDetector(CalibrationMixin, ClassifierMixin, EmbeddingMixin, BaseEstima
         return Z[rows]
 
     def _set_classes(self, vocabulary: Vocabulary) -> None:
+        if self.unknown_label_ is not None and self.unknown_label_ in vocabulary.labels.tolist():
+            raise VocabularyError(
+                f"unknown_label={self.unknown_label_!r} is also the label of a known class."
+            )
         self.text_bank_ = self._make_bank(vocabulary.names)
         self.classes_ = vocabulary.labels
         self.class_names_ = list(vocabulary.names)
@@ -343,21 +354,29 @@ class BaseDetector(CalibrationMixin, ClassifierMixin, EmbeddingMixin, BaseEstima
         if not is_embeddings(X):
             return self._encode_images(X)
         if hasattr(X, "detach"):
-            X = X.detach().cpu().numpy()
-        X = validate_data(self, X, reset=reset, dtype=np.float32, ensure_all_finite=False, estimator=self)
+            X = X.detach().float().cpu().numpy()
+        try:
+            X = validate_data(self, X, reset=reset, dtype=np.float64, ensure_all_finite=False, estimator=self)
+        except TypeError as error:
+            raise InputTypeError(str(error)) from error
+        except ValueError as error:
+            raise InputError(str(error)) from error
         bad = ~np.isfinite(X).all(axis=1)
         if bad.any():
             raise InputError(f"Input X contains NaN or infinity, first in row {int(bad.argmax())}.")
         width = self._model_width() if reset else self.text_bank_.positive.shape[1]
-        if X.shape[1] != width:
+        if width is not None and X.shape[1] != width:
             raise InputError(
                 f"X has {X.shape[1]} columns, but model={self.model!r} embeds in {width} dimensions."
             )
-        norms = np.linalg.norm(X, axis=1, keepdims=True)
-        if (norms == 0).any():
-            raise InputError(f"row {int((norms == 0).argmax())} of X is all zeros, which has no direction.")
+        largest = np.abs(X).max(axis=1, keepdims=True)
+        if (largest == 0).any():
+            raise InputError(f"row {int((largest == 0).argmax())} of X is all zeros, which has no direction.")
         # Rows that are unit-norm already keep their bits, so that cached embeddings score as their images.
-        return np.where(np.abs(norms - 1) < 1e-6, X, X / norms)
+        is_unit = np.abs(np.linalg.norm(X, axis=1, keepdims=True) - 1) < 1e-6
+        X = np.where(is_unit, X, X / largest)
+        norms = np.where(is_unit, 1, np.linalg.norm(X, axis=1, keepdims=True))
+        return (X / norms).astype(np.float32)
 
     def _score(self, Z: Any, bank: TextBank | None = None) -> np.ndarray:
         """Scores (n,) of represented images, against the detector's bank or another."""

@@ -29,7 +29,7 @@ class EmbeddingMixin:
 
         return load_backbone(self.model, self.pretrained, self.device, self.precision)
 
-    def _encode_images(self, X: Any) -> np.ndarray:
+    def _encode_images(self, X: Any, local: bool = False) -> np.ndarray:
         images = as_image_sequence(X)
         check_at_least("batch_size", self.batch_size, 1, Integral)
-        return self._backbone().image_tower.encode(images, self.batch_size, bool(self.verbose))
+        return self._backbone().image_tower.encode(images, self.batch_size, bool(self.verbose), local=local)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -32,13 +33,15 @@ class Vocabulary:
     def __post_init__(self) -> None:
         seen: dict[str, Any] = {}
         for label, name in zip(self.labels.tolist(), self.names, strict=True):
-            if not name.strip():
+            # What the tokenizer sees: no case, no extra white space.
+            read = " ".join("".join(c for c in name if c.isprintable()).casefold().split())
+            if not read:
                 raise VocabularyError(f"the name of class {label!r} is empty.")
-            if name in seen:
+            if read in seen:
                 raise VocabularyError(
-                    f"duplicate class name {name!r}: classes {seen[name]!r} and {label!r} have it."
+                    f"duplicate class name {name!r}: classes {seen[read]!r} and {label!r} have it."
                 )
-            seen[name] = label
+            seen[read] = label
         if len(self.names) < 2:
             raise VocabularyError(
                 f"a vocabulary needs at least 2 classes, got {len(self.names)} class: {list(self.names)}."
@@ -53,7 +56,8 @@ def check_labels(y: Any, n_samples: int) -> np.ndarray:
         from sklearn.utils.validation import column_or_1d
 
         y = column_or_1d(y, warn=True)  # scikit-learn's warning for column vectors
-    labels = np.asarray(y)
+    # numpy would turn a number among strings into a string without a word.
+    labels = np.asarray(y, dtype=object if isinstance(y, list | tuple) else None)
     if labels.ndim != 1:
         raise InputError(f"y must be 1-D, one label for each image; got shape {labels.shape}.")
     if len(labels) != n_samples:
@@ -73,11 +77,12 @@ def check_labels(y: Any, n_samples: int) -> np.ndarray:
 
 def _from_objects(labels: np.ndarray) -> np.ndarray:
     values = labels.tolist()
-    for kind in (str, int, float):
+    for kind in (str, Integral, Real):
         if all(isinstance(value, kind) and not isinstance(value, bool) for value in values):
             return np.array(values)
+    first = str if isinstance(values[0], str) else Real
     row, odd = next(
-        ((i, v) for i, v in enumerate(values) if not isinstance(v, str | int) or isinstance(v, bool)),
+        ((i, v) for i, v in enumerate(values) if not isinstance(v, first) or isinstance(v, bool)),
         (0, values[0]),
     )
     raise InputTypeError(
@@ -131,6 +136,12 @@ def build_vocabulary(seen: np.ndarray, class_names: ClassNames | None) -> Vocabu
         # The labels are themselves among the names: position must not rename "cat" to "dog".
         return Vocabulary(np.array(sorted(names)), tuple(sorted(names)))
     if len(names) == len(seen):
+        for label, name in zip(seen.tolist(), names, strict=True):
+            if is_text and name != label and name in seen:
+                raise VocabularyError(
+                    f"class_names gives label {label!r} the name {name!r}, which is another label; names "
+                    "stand in the order of the sorted labels. Pass a mapping of label to name instead."
+                )
         return Vocabulary(seen, tuple(names))
     if len(names) < len(seen):
         raise VocabularyError(
@@ -155,7 +166,7 @@ def _from_mapping(seen: np.ndarray, class_names: Mapping[Any, str]) -> Vocabular
     missing = [label for label in seen.tolist() if label not in class_names]
     if missing:
         raise VocabularyError(f"class_names has no name for label {missing[0]!r}.")
-    labels = np.array(sorted(class_names))
+    labels = np.sort(_mapping_labels(class_names))
     if len(seen) and (labels.dtype.kind == "U") != (seen.dtype.kind == "U"):
         raise InputTypeError("the labels of class_names and of y must be of one kind.")
     return Vocabulary(labels, tuple(_as_name(class_names[label], label) for label in labels.tolist()))
@@ -176,8 +187,8 @@ def replace_vocabulary(class_names: ClassNames, like: np.ndarray) -> Vocabulary:
     label i is the i-th name.
     """
     if isinstance(class_names, Mapping):
-        labels = np.array(list(class_names))
-        if labels.ndim != 1 or (labels.dtype.kind == "U") != (like.dtype.kind == "U"):
+        labels = _mapping_labels(class_names)
+        if (labels.dtype.kind == "U") != (like.dtype.kind == "U"):
             raise InputTypeError(
                 f"class_names has labels such as {next(iter(class_names), None)!r}; this detector's are "
                 f"such as {like[0].item()!r}."
@@ -188,8 +199,18 @@ def replace_vocabulary(class_names: ClassNames, like: np.ndarray) -> Vocabulary:
     return Vocabulary(labels, tuple(names))
 
 
+def _mapping_labels(class_names: Mapping[Any, str]) -> np.ndarray:
+    labels = list(class_names)
+    for kind in (str, Integral):
+        if labels and all(isinstance(label, kind) and not isinstance(label, bool) for label in labels):
+            return np.array(labels)
+    if labels and all(isinstance(v, Real) and float(v).is_integer() for v in labels):
+        return np.array(labels, dtype=float)
+    raise InputTypeError(f"the labels of class_names must all be strings or all integers, got {labels[:5]}.")
+
+
 def _as_names(class_names: Any) -> list[str]:
-    if isinstance(class_names, str) or not hasattr(class_names, "__iter__"):
+    if isinstance(class_names, str | set | frozenset) or not hasattr(class_names, "__iter__"):
         raise InputTypeError(
             f"class_names must be a sequence of names or a mapping of label to name, got {class_names!r}."
         )

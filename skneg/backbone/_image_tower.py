@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import open_clip
 import torch
+from PIL import Image
 from torch.nn import functional
 from tqdm.auto import tqdm
 
 from ..errors import ImageError, SknegError
+from ._local_features import local_forward
 
 
 class ImageTower:
@@ -31,10 +34,18 @@ class ImageTower:
         self._dtype = dtype
         config = open_clip.transform.PreprocessCfg(**network.visual.preprocess_cfg)
         self._preprocess = open_clip.transform.image_transform_v2(config, is_train=False)
+        self._forward_local: Callable[[torch.Tensor], torch.Tensor] | None = None
         size = config.size
         self.image_size = (size, size) if isinstance(size, int) else tuple(size[-2:])
 
-    def encode(self, images: Sequence[Any], batch_size: int = 64, verbose: bool = False) -> np.ndarray:
+    def encode(
+        self,
+        images: Sequence[Any],
+        batch_size: int = 64,
+        verbose: bool = False,
+        *,
+        local: bool = False,
+    ) -> np.ndarray:
         """Encode images, in order.
 
         Parameters
@@ -45,11 +56,13 @@ class ImageTower:
             Images per forward pass; halved, for this call, when the device runs out of memory.
         verbose : bool, default=False
             Whether to show a progress bar.
+        local : bool, default=False
+            Whether to give the embeddings of the image's patches as well.
 
         Returns
         -------
-        ndarray of shape (n, d), float32
-            Unit-norm rows.
+        ndarray of shape (n, d) or (n, 1 + patches, d), float32
+            Unit-norm embeddings; with ``local=True``, index 0 of the second axis is the whole image.
 
         Raises
         ------
@@ -57,18 +70,26 @@ class ImageTower:
             If an image cannot be read, or a tensor has not the tower's size.
         SknegError
             If not even one image fits into memory.
+        BackboneError
+            If the tower has no local features and ``local=True``.
         """
+        if local and self._forward_local is None:
+            self._forward_local = local_forward(self._network.visual)
+        forward = self._forward_local if local else self._network.encode_image
         chunks = []
         # Decoding is Pillow's C code, which releases the interpreter lock.
         with (
+            warnings.catch_warnings(),
             ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool,
             tqdm(total=len(images), desc="encoding images", unit="img", disable=not verbose) as bar,
         ):
+            # Large images are refused; between one and two times the limit Pillow only warns.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             start = 0
             while start < len(images):
                 rows = range(start, min(start + batch_size, len(images)))
                 pixels = torch.stack(list(pool.map(lambda i: self._pixels(images[i], i), rows)))
-                encoded, batch_size = self._encode_splitting(pixels, batch_size)
+                encoded, batch_size = self._encode_splitting(pixels, batch_size, forward)
                 chunks.append(encoded)
                 start += len(rows)
                 bar.update(len(rows))
@@ -87,11 +108,13 @@ class ImageTower:
             raise ImageError(f"image {index} holds NaN or infinite values.", index)
         return image.to("cpu", torch.float32)
 
-    def _encode_splitting(self, pixels: torch.Tensor, batch_size: int) -> tuple[np.ndarray, int]:
+    def _encode_splitting(
+        self, pixels: torch.Tensor, batch_size: int, forward: Any
+    ) -> tuple[np.ndarray, int]:
         """Encode a batch, in smaller pieces if it does not fit; returns the size that did."""
         while True:
             try:
-                pieces = [self._forward(piece) for piece in pixels.split(batch_size)]
+                pieces = [self._forward(piece, forward) for piece in pixels.split(batch_size)]
                 return np.concatenate(pieces), batch_size
             except torch.OutOfMemoryError as error:
                 if batch_size == 1:
@@ -100,9 +123,11 @@ class ImageTower:
                     ) from error
                 batch_size = max(1, min(batch_size, len(pixels)) // 2)
 
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self._device.type, self._dtype, enabled=self._dtype != torch.float32)
+
     @torch.inference_mode()
-    def _forward(self, pixels: torch.Tensor) -> np.ndarray:
-        low_precision = self._dtype != torch.float32
-        with torch.autocast(self._device.type, self._dtype, enabled=low_precision):
-            features = self._network.encode_image(pixels.to(self._device))
+    def _forward(self, pixels: torch.Tensor, forward: Any) -> np.ndarray:
+        with self._autocast():
+            features = forward(pixels.to(self._device))
         return functional.normalize(features.float(), dim=-1).cpu().numpy()

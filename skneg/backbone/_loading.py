@@ -96,8 +96,14 @@ def load_backbone(
     """
     if not isinstance(model, str) or not model:
         raise InputError(f"model must be the name of an open_clip model, got {model!r}.")
+    if model.startswith("local-dir:"):
+        model = f"local-dir:{Path(model.removeprefix('local-dir:')).expanduser().absolute()}"
     if pretrained is None:
         pretrained = DEFAULT_PRETRAINED.get(model)
+    elif isinstance(pretrained, str | os.PathLike):
+        pretrained = os.fspath(pretrained)
+    else:
+        raise InputError(f"pretrained must be a tag of open_clip or a checkpoint file, got {pretrained!r}.")
     chosen_device = _resolve_device(device)
     dtype = _resolve_precision(precision, chosen_device)
     key = (model, pretrained, str(chosen_device), dtype)
@@ -114,10 +120,11 @@ def _resolve_device(device: str) -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         resolved = torch.device(device)
-    except (RuntimeError, TypeError) as error:
-        raise InputError(f"device={device!r} is not a torch device: {error}") from error
-    if resolved.type == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"device={device!r}: this machine has no usable CUDA GPU; use device='auto'.")
+        torch.ones(1, device=resolved).item()
+    except Exception as error:  # torch raises another type for every kind of missing device
+        raise InputError(
+            f"device={device!r} cannot be used on this machine ({error}); use device='auto'."
+        ) from error
     return resolved
 
 

@@ -19,6 +19,27 @@ from ..errors import VocabularyError
 _CHUNK = 256  # texts per forward pass of the plain path
 
 
+class _VectorReplacement:
+    """A hook on the token embedding, idle but in a thread that is inside `TextTower.replaced_vectors`.
+
+    All threads of a process share one tower, and only one of them wants its tokens replaced.
+    """
+
+    def __init__(self) -> None:
+        self.local = threading.local()
+
+    def __call__(self, module: nn.Module, inputs: tuple, output: torch.Tensor) -> torch.Tensor:
+        current = getattr(self.local, "current", None)
+        if current is None:
+            return output
+        vectors, start = current
+        middle = vectors.to(output.dtype).expand(len(output), *vectors.shape[-2:])
+        return torch.cat([output[:, :start], middle, output[:, start + vectors.shape[-2] :]], dim=1)
+
+    def __deepcopy__(self, memo: dict) -> _VectorReplacement:
+        return _VectorReplacement()
+
+
 class TextTower:
     """The frozen text tower of a CLIP model.
 
@@ -46,7 +67,8 @@ class TextTower:
         self.module: Any = getattr(network, "text", network)
         self.context_length = int(tokenizer.context_length)
         self.causal = _is_causal(self.module)
-        self._hook_lock = threading.RLock()
+        self._replacement = _VectorReplacement()
+        self.token_embedding.register_forward_hook(self._replacement)
 
     @property
     def token_embedding(self) -> Any:
@@ -127,19 +149,11 @@ class TextTower:
         start : int
             Position of the first replaced token.
         """
-
-        def replace(module: nn.Module, inputs: tuple, output: torch.Tensor) -> torch.Tensor:
-            middle = vectors.to(output.dtype).expand(len(output), *vectors.shape[-2:])
-            stop = start + vectors.shape[-2]
-            return torch.cat([output[:, :start], middle, output[:, stop:]], dim=1)
-
-        # The hook sits on a module that all threads share.
-        with self._hook_lock:
-            handle = self.token_embedding.register_forward_hook(replace)
-            try:
-                yield
-            finally:
-                handle.remove()
+        self._replacement.local.current = (vectors, start)
+        try:
+            yield
+        finally:
+            self._replacement.local.current = None
 
     def pooled_positions(self, tokens: torch.Tensor) -> torch.Tensor:
         """Where the pooled (end-of-text) token of each row stands; only for causal towers."""

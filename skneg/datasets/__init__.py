@@ -10,6 +10,7 @@ from ._scenes import (
     make_scenes,
     render_scenes,
 )
+from ._words import load_words
 
 __all__ = [
     "BACKGROUNDS",
@@ -17,6 +18,7 @@ __all__ = [
     "FAR_KINDS",
     "SHAPE_NAMES",
     "TEXTURES",
+    "load_words",
     "make_far_ood",
     "make_scenes",
     "render_scenes",

@@ -33,7 +33,8 @@ class NegPromptDetector(BaseDetector):
         Names of the classes; see `fit`. Searches such as `GridSearchCV` need them here, since they
         slice parameters of `fit` as long as `y`.
     n_ctx : int, optional
-        Number of context vectors. None: as many as `context_init` has tokens, or 16 without one.
+        Number of context vectors. None: as many as `context_init` has tokens, or 16 without one. Any
+        other number needs ``context_init=None``.
     context_init : str or None, default="a photo of a"
         Text that the positive context starts from; None starts from noise.
     n_negative : int, default=2
@@ -203,6 +204,10 @@ class NegPromptDetector(BaseDetector):
             check_at_least("n_ctx", self.n_ctx, 1, Integral)
         if self.train_temperature is not None:
             check_between("train_temperature", self.train_temperature, 0, np.inf)
+        for name in ("shared", "one_stage"):
+            check_option(name, getattr(self, name), (True, False))
+        if self.context_init is not None and not isinstance(self.context_init, str):
+            raise InputError(f"context_init must be a text or None, got {self.context_init!r}.")
         check_option("nis_over", self.nis_over, ("negatives", "all"))
 
     def _learn(self, embeddings: np.ndarray, targets: np.ndarray, names: Sequence[str], seed: int) -> None:

@@ -102,7 +102,7 @@ class TextDetector(BaseDetector):
         # CLIP's, for a bank whose model is not known.
         return 0.01 if self._ready_bank() is not None else super()._model_temperature()
 
-    def _model_width(self) -> int:
+    def _model_width(self) -> int | None:
         bank = self._ready_bank()
         return super()._model_width() if bank is None else bank.positive.shape[1]
 

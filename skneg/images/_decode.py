@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
-import warnings
+import threading
 from io import BytesIO
 from typing import Any
 
@@ -26,7 +26,14 @@ _DECODER_ERRORS = (
     OverflowError,
     struct.error,
     Image.DecompressionBombError,
+    Image.DecompressionBombWarning,  # an exception where the user has made warnings errors
 )
+
+# Resizing keeps the aspect ratio before it crops, so a strip one pixel high would fill the memory.
+MAX_ASPECT = 100
+
+# Pillow images load lazily, and the user may hand in one object twice while several threads decode.
+_loading = threading.Lock()
 
 
 def decode_image(item: Any, index: int = 0) -> Image.Image:
@@ -54,7 +61,8 @@ def decode_image(item: Any, index: int = 0) -> Image.Image:
     if isinstance(item, dict) and {"bytes", "path"} & set(item):
         item = item.get("bytes") if item.get("bytes") is not None else item.get("path")
     if isinstance(item, Image.Image):
-        return _to_rgb(item, index, "PIL image")
+        with _loading:
+            return _to_rgb(item, index, "PIL image")
     if isinstance(item, np.ndarray):
         return _to_rgb(_from_array(item, index), index, "array")
     if isinstance(item, bytes | bytearray | memoryview):
@@ -74,11 +82,7 @@ def decode_image(item: Any, index: int = 0) -> Image.Image:
 
 def _read(source: Any, index: int, what: str) -> Image.Image:
     try:
-        with warnings.catch_warnings():
-            # Large images are refused below; between one and two times the limit Pillow only warns.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(source, formats=FORMATS)
-        with image:
+        with Image.open(source, formats=FORMATS) as image:
             return _to_rgb(image, index, what)
     except ImageError:
         raise
@@ -91,8 +95,9 @@ def _read(source: Any, index: int, what: str) -> Image.Image:
 
 def _from_array(array: np.ndarray, index: int) -> Image.Image:
     if array.dtype != np.uint8:
+        hint = "embeddings are one 2-D array: use numpy.stack" if array.ndim == 1 else "0..255"
         raise ImageError(
-            f"image {index} is an array of {array.dtype}; pixel arrays must be uint8 (0..255).", index
+            f"image {index} is an array of {array.dtype}; pixel arrays must be uint8 ({hint}).", index
         )
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
@@ -115,12 +120,30 @@ def _to_rgb(image: Image.Image, index: int, what: str) -> Image.Image:
             f"PIL.Image.MAX_IMAGE_PIXELS = {Image.MAX_IMAGE_PIXELS}; shrink it first.",
             index,
         )
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise ImageError(
+            f"image {index} ({what}) is {width} x {height} pixels: sides that differ by more than a factor "
+            f"of {MAX_ASPECT} cannot be resized sensibly; crop it first.",
+            index,
+        )
     try:
         image.load()  # truncated files fail here, not when they are opened
-        image = ImageOps.exif_transpose(image)
+        return _flatten(_upright(image), index, what)
+    except ImageError:
+        raise
     except _DECODER_ERRORS as error:
         reason = f"{type(error).__name__}: {error}"
         raise ImageError(f"image {index} ({what}) cannot be read: {reason}", index) from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # damaged metadata of any kind, beside sound pixels
+        return image
+
+
+def _flatten(image: Image.Image, index: int, what: str) -> Image.Image:
     if image.mode.startswith("I;16"):
         # convert("RGB") would clip everything above 255.
         pixels = np.asarray(image).astype(np.uint16)
@@ -133,7 +156,7 @@ def _to_rgb(image: Image.Image, index: int, what: str) -> Image.Image:
         )
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         # Dropping alpha would show whatever colour lies hidden under transparent pixels.
-        image = image.convert("RGBA")
+        image = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
         ground = Image.new("RGBA", image.size, (255, 255, 255, 255))
         image = Image.alpha_composite(ground, image)
     return image.convert("RGB")

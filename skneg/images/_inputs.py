@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from ..errors import InputError, InputTypeError
 from ._decode import check_not_single, decode_image
@@ -68,6 +67,8 @@ def as_image_sequence(X: Any) -> ImageSequence:
         If `X` is not such a container, or is empty.
     """
     check_not_single(X)
+    if hasattr(X, "tocsr"):
+        raise InputTypeError("Sparse data was passed, but embeddings must be dense; use X.toarray().")
     if _is_tensor(X):
         sequence = _from_tensor(X)
     elif isinstance(X, np.ndarray):
@@ -112,6 +113,4 @@ def _from_tensor(X: Any) -> ImageSequence:
         return ImageSequence(len(X), lambda i: X[i])
     if str(X.dtype) != "torch.uint8":
         raise InputError(f"X is a tensor of {X.dtype}; pixels must be uint8, preprocessed images floats.")
-    return ImageSequence(
-        len(X), lambda i: Image.fromarray(np.ascontiguousarray(X[i].permute(1, 2, 0).cpu().numpy()))
-    )
+    return ImageSequence(len(X), lambda i: decode_image(X[i].permute(1, 2, 0).cpu().numpy(), i))

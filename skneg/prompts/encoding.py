@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn import functional
 
 from ..backbone import TextTower
-from ..errors import InputError
+from ..errors import InputError, InputTypeError
 
 # Tokens whose activations are alive at a time: about 1.5 GiB for the text tower of ViT-B/16.
 MAX_TOKENS = 2048
@@ -76,6 +76,8 @@ def encode_prompts(
     >>> encode_prompts(tower, contexts, ["star", "lightning bolt", "heart"]).shape
     torch.Size([2, 3, 128])
     """
+    if not isinstance(contexts, torch.Tensor) or not contexts.is_floating_point():
+        raise InputTypeError(f"contexts must be a float tensor, got {type(contexts).__name__}.")
     if contexts.ndim not in (3, 4) or contexts.shape[-1] != text_tower.width:
         raise InputError(
             f"contexts has shape {tuple(contexts.shape)}; expected (n_contexts, n_ctx, {text_tower.width}) "
@@ -114,11 +116,12 @@ class PromptEncoder:
         self._tower = text_tower
         self._n_ctx = n_ctx
         self._shares = text_tower.causal and method != "full_length"
-        self._max_tokens = max_tokens
+        self._max_tokens = max(1, max_tokens)
         self._prompts = _tokenize(text_tower, n_ctx, class_names)
 
     def __call__(self, contexts: torch.Tensor, normalize: bool = False) -> torch.Tensor:
         """Embeddings (n_contexts, k, d) of the names behind `contexts`."""
+        contexts = contexts.float()
         if contexts.ndim == 4 and contexts.shape[1] != len(self._prompts):
             raise InputError(
                 f"contexts holds sets for {contexts.shape[1]} names, there are {len(self._prompts)}."
@@ -178,7 +181,11 @@ class _Prompts:
 
 
 def _tokenize(tower: TextTower, n_ctx: int, class_names: Sequence[str]) -> _Prompts:
+    if isinstance(class_names, str):
+        raise InputTypeError(f"class_names is one string, {class_names!r}; pass a sequence of names.")
     names = list(class_names)
+    if not names:
+        raise InputError("class_names is empty.")
     if n_ctx < 1:
         raise InputError(f"n_ctx must be at least 1, got {n_ctx}.")
     ids = tower.tokenize([f"{_PLACEHOLDER} " * n_ctx + name for name in names], names)

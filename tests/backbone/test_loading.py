@@ -1,8 +1,10 @@
 import shutil
+import warnings
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from skneg.backbone import load_backbone
 from skneg.backbone._tiny import TINY_FOLDER, verified_tiny_folder
@@ -107,17 +109,29 @@ class TestImageTower:
         with pytest.raises(ImageError, match="image 2 holds NaN"):
             tower.encode(as_image_sequence(preprocessed))
 
+    def test_one_lazy_image_many_times_is_decoded_by_many_threads(self, tmp_path):
+        path = tmp_path / "a.png"
+        Image.fromarray(np.zeros((300, 300, 3), np.uint8)).save(path)
+        tower = load_backbone("skneg-tiny").image_tower
+        for _ in range(5):
+            assert len(tower.encode(as_image_sequence([Image.open(path)] * 8))) == 8
+
+    def test_the_user_s_warning_filters_stay(self, scenes):
+        before = list(warnings.filters)
+        load_backbone("skneg-tiny").image_tower.encode(as_image_sequence([scenes[0][0]] * 200))
+        assert warnings.filters == before
+
     def test_out_of_memory_halves_the_batch_then_is_a_typed_error(self, scenes, monkeypatch):
         tower = load_backbone("skneg-tiny").image_tower
         images = as_image_sequence(scenes[0][:20])
         expected = tower.encode(images)
         forward, limit, sizes = tower._forward, 6, []
 
-        def small_memory(pixels):
+        def small_memory(pixels, *rest):
             sizes.append(len(pixels))
             if len(pixels) > limit:
                 raise torch.OutOfMemoryError
-            return forward(pixels)
+            return forward(pixels, *rest)
 
         monkeypatch.setattr(tower, "_forward", small_memory)
         np.testing.assert_allclose(tower.encode(images, batch_size=16), expected, atol=1e-5)

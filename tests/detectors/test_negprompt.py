@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from scipy.sparse import csr_matrix
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
@@ -262,6 +263,29 @@ def spoiled(X, **changes):
 
 
 class TestBadInput:
+    def test_the_unknown_label_cannot_become_a_class(self, fitted):
+        with pytest.raises(VocabularyError, match="unknown_label='unknown'"):
+            fitted.set_vocabulary(["unknown", "star"])
+
+    def test_embeddings_of_any_scale_score_alike(self, fitted, embedded):
+        X = embedded[0].astype(np.float64)
+        expected = fitted.score_samples(X)
+        for scale in (1e-30, 1e30):
+            np.testing.assert_allclose(fitted.score_samples(X * scale), expected, atol=1e-6)
+
+    @pytest.mark.parametrize(
+        ("X", "message"),
+        [
+            (np.zeros((0, 128)), "0 sample"),
+            (np.ones((2, 100)), "100 features"),
+            (list(np.ones((2, 128))), "numpy.stack"),
+            (csr_matrix(np.ones((2, 128))), "Sparse"),
+        ],
+    )
+    def test_unusable_embeddings_are_typed_errors(self, fitted, X, message):
+        with pytest.raises(SknegError, match=message):
+            fitted.predict(X)
+
     @pytest.mark.parametrize(
         ("change", "error", "message"),
         [
@@ -312,7 +336,8 @@ class TestBadInput:
             {"n_negative": 0}, {"beta": -1}, {"gamma": "x"}, {"learning_rate": 0}, {"contamination": 1},
             {"score_temperature": 0}, {"train_temperature": -1}, {"nis_over": "positives"}, {"n_ctx": 0},
             {"batch_size": 0}, {"calibration": "none"}, {"calibration_fraction": 0}, {"positive_steps": -1},
-            {"negative_noise": -1}, {"train_batch_size": 1.5},
+            {"negative_noise": -1}, {"train_batch_size": 1.5}, {"shared": "false"}, {"context_init": 5},
+            {"random_state": "x"}, {"device": "abacus"},
         ],
         ids=lambda parameter: next(iter(parameter)),
     )  # fmt: skip

@@ -1,3 +1,6 @@
+import threading
+
+import numpy as np
 import pytest
 import torch
 
@@ -116,6 +119,38 @@ def test_overlong_names_are_refused_by_name(tiny_tower):
 def test_contexts_of_a_wrong_shape_are_refused(tiny_tower, shape):
     with pytest.raises(InputError, match="contexts"):
         encode_prompts(tiny_tower, torch.zeros(shape), NAMES)
+
+
+def test_threads_do_not_see_each_other_s_contexts(tiny_tower):
+    contexts = torch.ones(1, 4, tiny_tower.width)
+    expected = tiny_tower.encode(["a photo of a star"] * 4)
+    stop = threading.Event()
+
+    def elsewhere():
+        while not stop.is_set():
+            encode_prompts(tiny_tower, contexts, NAMES, method="full_length")
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    try:
+        for _ in range(20):
+            np.testing.assert_array_equal(tiny_tower.encode(["a photo of a star"] * 4), expected)
+    finally:
+        stop.set()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("contexts", "names", "message"),
+    [
+        (torch.zeros(1, 4, 64), "cat", "one string"),
+        (torch.zeros(1, 4, 64), [], "empty"),
+        (np.zeros((1, 4, 64)), NAMES, "float tensor"),
+    ],
+)
+def test_odd_arguments_are_named(tiny_tower, contexts, names, message):
+    with pytest.raises(ValueError if names == [] else TypeError, match=message):
+        encode_prompts(tiny_tower, contexts, names)
 
 
 def test_unknown_or_impossible_methods_are_refused(tiny_tower):

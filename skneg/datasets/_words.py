@@ -1,0 +1,29 @@
+"""The word lists that ship with skneg, compiled for it: names of what photographs may show."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+
+@cache
+def load_words(kind: str = "nouns") -> tuple[str, ...]:
+    """A word list: candidates for negative labels.
+
+    Parameters
+    ----------
+    kind : {"nouns", "adjectives"}, default="nouns"
+        Concrete nouns, or adjectives of how things look.
+
+    Returns
+    -------
+    tuple of str
+        In alphabetical order.
+
+    Examples
+    --------
+    >>> from skneg.datasets import load_words
+    >>> "lighthouse" in load_words("nouns")
+    True
+    """
+    return tuple((files("skneg.datasets") / "words" / f"{kind}.txt").read_text().split("\n")[:-1])
