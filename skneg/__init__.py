@@ -1,30 +1,24 @@
 """Out-of-distribution detection with CLIP, as scikit-learn estimators."""
 
 from ._lazy import attach
+from .detectors import HOMES as _DETECTORS
 
 __version__ = "0.1.0.dev0"
 
 _HOMES = {
     "BackboneError": "errors",
     "CLIPImageEncoder": "encoder",
-    "CSPDetector": "detectors",
     "CalibrationWarning": "calibration",
-    "EnergyDetector": "detectors",
     "ImageError": "errors",
     "InputError": "errors",
     "InputTypeError": "errors",
-    "KNNDetector": "detectors",
-    "LinearProbeDetector": "detectors",
-    "MCMDetector": "detectors",
-    "MSPDetector": "detectors",
-    "MahalanobisDetector": "detectors",
-    "MaxLogitDetector": "detectors",
-    "NegLabelDetector": "detectors",
-    "NegPromptDetector": "detectors",
-    "ReActDetector": "detectors",
+    "ScoreEnsemble": "detectors",
     "SknegError": "errors",
     "TextBank": "bank",
     "VocabularyError": "errors",
+    "list_detectors": "detectors",
+    "train_no_encoder": "prompts.no_training",
+    **dict.fromkeys(_DETECTORS, "detectors"),
 }
 
 __all__ = sorted(_HOMES)

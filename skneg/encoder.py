@@ -22,6 +22,9 @@ class CLIPImageEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Embedd
         See `skneg.backbone.load_backbone`.
     batch_size : int, default=64
         Images per forward pass.
+    local : bool, default=False
+        Whether to give the embeddings of the image's patches as well, for the detectors that look at
+        them. The output is then (n, 1 + patches, d), index 0 of the second axis the whole image.
     verbose : bool, default=False
         Whether to show a progress bar.
 
@@ -46,6 +49,7 @@ class CLIPImageEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Embedd
         device: str = "auto",
         precision: str = "auto",
         batch_size: int = 64,
+        local: bool = False,
         verbose: bool | int = False,
     ) -> None:
         self.model = model
@@ -53,6 +57,7 @@ class CLIPImageEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Embedd
         self.device = device
         self.precision = precision
         self.batch_size = batch_size
+        self.local = local
         self.verbose = verbose
 
     def fit(self, X: Any, y: Any = None) -> Self:
@@ -81,8 +86,8 @@ class CLIPImageEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Embedd
 
         Returns
         -------
-        ndarray of shape (n, d), float32
-            Unit-norm rows.
+        ndarray of shape (n, d) or (n, 1 + patches, d), float32
+            Unit-norm embeddings.
 
         Raises
         ------
@@ -91,7 +96,7 @@ class CLIPImageEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Embedd
         BackboneError
             If the model cannot be had.
         """
-        return self._encode_images(X)
+        return self._encode_images(X, local=self.local)
 
     @property
     def _n_features_out(self) -> int:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import skneg
 from skneg import MCMDetector, NegPromptDetector
 from skneg.metrics import auroc, fpr_at_tpr
 
@@ -16,12 +17,14 @@ def split4(data_folder):
         train, test = (arrays[name].astype(np.float32) for name in ("train", "test"))
         train_y, test_y = arrays["train_y"], arrays["test_y"]
         names = arrays["class_names"][:100].tolist()
+        text = arrays["text"][:100].astype(np.float32)
     is_id = test_y < 100
     return {
         "train": (train[train_y < 100], train_y[train_y < 100]),
         "id": (test[is_id], test_y[is_id]),
         "ood": test[~is_id],
         "names": names,
+        "text": text,
         "model": f"local-dir:{data_folder / 'clip-student'}",
     }
 
@@ -68,3 +71,26 @@ def test_mcm_equals_the_published_formula(split4):
     assert auc == pytest.approx(96.88, abs=0.05)
     assert fpr == pytest.approx(13.5, abs=0.5)
     assert accuracy == pytest.approx(67.7, abs=0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "auc", "fpr"),
+    [
+        ("MCMDetector", 96.98, 13.3),
+        ("MaxLogitDetector", 99.06, 4.5),
+        ("EnergyDetector", 99.02, 4.3),
+        ("MSPDetector", 83.64, 64.4),
+    ],
+)
+def test_zero_shot_scores_on_the_real_text_tower_s_embeddings(split4, name, auc, fpr):
+    detector = getattr(skneg, name)(text_bank=split4["text"], class_names=split4["names"])
+    figures = evaluate(detector.fit(*split4["train"]), split4)
+    assert figures[0] == pytest.approx(auc, abs=0.05)
+    assert figures[1] == pytest.approx(fpr, abs=0.2)
+
+
+def test_neglabel_on_the_real_word_bank(split4, data_folder):
+    with np.load(data_folder / "clip-vitb32-features" / "word_bank.npz") as arrays:
+        bank = skneg.TextBank(split4["text"], arrays["text"].astype(np.float32))
+    detector = skneg.NegLabelDetector(text_bank=bank, class_names=split4["names"], random_state=0)
+    assert evaluate(detector.fit(*split4["train"]), split4)[0] >= 99.0

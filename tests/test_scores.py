@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from skneg import scores
 from skneg.errors import InputError
 from skneg.scores import class_posterior, mcm, negprompt
 
@@ -61,3 +62,58 @@ def test_class_posterior_rows_sum_to_one(cosines):
 def test_temperature_must_be_positive(temperature):
     with pytest.raises(InputError, match="temperature"):
         mcm(np.zeros((1, 2)), temperature)
+
+
+def softmax(x):
+    shares = np.exp(x - x.max(axis=-1, keepdims=True))
+    return shares / shares.sum(axis=-1, keepdims=True)
+
+
+class TestAgainstPlainNumpy:
+    """Each score against the formula as its paper prints it."""
+
+    @pytest.mark.parametrize("temperature", [0.01, 1.0, 100.0])
+    def test_all(self, cosines, temperature):
+        z, other = cosines
+        exp_z, exp_other = np.exp(z / temperature), np.exp(other / temperature)
+        no = other[:, :7]
+        plain = {
+            scores.max_logit: z.max(1),
+            scores.energy: temperature * np.log(exp_z.sum(1)),
+            scores.eoe: softmax(np.hstack([z, other]) / temperature)[:, :7].max(1)
+            - 0.25 * softmax(np.hstack([z, other]) / temperature)[:, 7:].max(1),
+            scores.neglabel: np.log(exp_z.sum(1) / (exp_z.sum(1) + exp_other.sum(1))),
+            scores.lsn: softmax(z / temperature).max(1) - softmax(no / temperature).min(1),
+            scores.clipn_ctw: np.log(
+                [1 / (1 + np.exp((no[i, c] - z[i, c]) / temperature)) for i, c in enumerate(z.argmax(1))]
+            ),
+            scores.clipn_atd: np.log(
+                (softmax(z / temperature) / (1 + np.exp((no - z) / temperature))).sum(1)
+            ),
+        }
+        second = {scores.eoe: other, scores.neglabel: other, scores.lsn: no, scores.clipn_ctw: no,
+                  scores.clipn_atd: no}  # fmt: skip
+        for score, expected in plain.items():
+            inputs = (z, second[score]) if score in second else (z,)
+            options = {} if score is scores.max_logit else {"temperature": temperature}
+            np.testing.assert_allclose(score(*inputs, **options), expected, rtol=1e-6, atol=1e-6)
+
+    def test_neglabel_averages_over_groups_and_leaves_the_rest_out(self, cosines):
+        z, other = cosines
+        mass, negatives = np.exp(z / 0.01).sum(1), np.exp(other / 0.01)
+        groups = [mass / (mass + negatives[:, i : i + 5].sum(1)) for i in (0, 5)]
+        expected = np.log(np.mean(groups, axis=0))
+        np.testing.assert_allclose(
+            scores.neglabel(z, other[:, :11], 0.01, n_groups=2), expected, rtol=1e-6, atol=1e-9
+        )
+
+    def test_local_mcm_is_the_best_patch_of_any_class(self, cosines):
+        local = cosines[0].reshape(10, 5, 7)
+        np.testing.assert_allclose(scores.local_mcm(local, 0.5), softmax(local / 0.5).max(axis=(1, 2)))
+
+    @pytest.mark.parametrize("temperature", TEMPERATURES)
+    def test_extreme_temperatures_stay_finite_in_float32(self, cosines, temperature):
+        z, other = (c.astype(np.float32) for c in cosines)
+        for score in (scores.eoe, scores.neglabel, scores.clipn_ctw, scores.clipn_atd, scores.lsn):
+            assert np.isfinite(score(z, other[:, :7], temperature)).all(), score
+        assert np.isfinite(scores.energy(z, temperature)).all()

@@ -2,14 +2,25 @@
 
 from .._lazy import attach
 
-__all__ = ["Backbone", "ImageTower", "TextTower", "load_backbone"]
+__all__ = [
+    "Backbone",
+    "ImageTower",
+    "NoTower",
+    "TextTower",
+    "load_backbone",
+    "load_no_tower",
+    "save_no_tower",
+]
 
 __getattr__, __dir__ = attach(
     __name__,
     {
         "Backbone": "_loading",
         "ImageTower": "_image_tower",
+        "NoTower": "_no_tower",
         "TextTower": "_text_tower",
         "load_backbone": "_loading",
+        "load_no_tower": "_no_tower",
+        "save_no_tower": "_no_tower",
     },
 )

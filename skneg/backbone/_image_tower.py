@@ -95,6 +95,47 @@ class ImageTower:
                 bar.update(len(rows))
         return np.concatenate(chunks)
 
+    def pixels(self, images: Sequence[Any], rows: Sequence[int]) -> np.ndarray:
+        """Preprocessed pixels (n, 3, height, width), float32, of some of the images."""
+        return torch.stack([self._pixels(images[int(row)], int(row)) for row in rows]).numpy()
+
+    def perturbed_cosines(
+        self, pixels: np.ndarray, text: np.ndarray, epsilon: float, temperature: float
+    ) -> np.ndarray:
+        """Cosines to texts after one signed gradient step of the pixels towards the predicted class.
+
+        Parameters
+        ----------
+        pixels : ndarray of shape (n, 3, height, width), float32
+            Preprocessed images.
+        text : ndarray of shape (k, d)
+            Unit-norm text embeddings.
+        epsilon : float
+            Length of the step in each pixel; 0 leaves the images as they are.
+        temperature : float
+            What cosines are divided by in the cross-entropy.
+
+        Returns
+        -------
+        ndarray of shape (n, k), float32
+        """
+        x = torch.from_numpy(np.ascontiguousarray(pixels, dtype=np.float32)).to(self._device)
+        bank = torch.from_numpy(np.ascontiguousarray(text)).to(self._device)
+
+        def cosines(x: torch.Tensor) -> torch.Tensor:
+            with self._autocast():
+                features = self._network.encode_image(x)
+            return functional.normalize(features.float(), dim=-1) @ bank.T
+
+        if epsilon > 0:
+            x.requires_grad_()
+            z = cosines(x)
+            # Summed, not averaged: an image's step must not depend on the others of its batch.
+            loss = functional.cross_entropy(z / temperature, z.detach().argmax(1), reduction="sum")
+            x = x.detach() - epsilon * torch.autograd.grad(loss, x)[0].sign()
+        with torch.no_grad():
+            return cosines(x).cpu().numpy()
+
     def _pixels(self, image: Any, index: int) -> torch.Tensor:
         if not isinstance(image, torch.Tensor):
             return self._preprocess(image)

@@ -141,7 +141,7 @@ calibration_fraction, unknown_label, random_state, verbose
         self.estimator_.fit(embeddings, targets)
 
     def _logits(self, embeddings: np.ndarray) -> np.ndarray:
-        logits = self.estimator_.decision_function(embeddings)
+        logits = self.estimator_.decision_function(embeddings).astype(np.float64)
         # Of two classes scikit-learn gives the difference of their logits only.
         return np.stack([-logits / 2, logits / 2], axis=1) if logits.ndim == 1 else logits
 
@@ -207,7 +207,7 @@ calibration_fraction, unknown_label, random_state, verbose
         return -self.estimator_.kneighbors(Z)[0][:, -1].astype(np.float64)
 
     def _posterior(self, Z: np.ndarray) -> np.ndarray:
-        return self.estimator_.predict_proba(Z)
+        return self.estimator_.predict_proba(Z).astype(np.float64)
 
 
 class MahalanobisDetector(FeatureDetector):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from ..bank import TextBank
 from ..base import BaseDetector
 from ..errors import InputError, InputTypeError, VocabularyError
 from ..vocabulary import ClassNames
+
+if TYPE_CHECKING:
+    from ..backbone import TextTower
 
 
 class TextDetector(BaseDetector):
@@ -65,9 +68,11 @@ class TextDetector(BaseDetector):
             raise InputError("templates is empty; give at least one, such as 'a photo of a {}'.")
         return templates
 
-    def _embed_texts(self, names: Sequence[str], templates: Sequence[str] | None = None) -> np.ndarray:
+    def _embed_texts(
+        self, names: Sequence[str], templates: Sequence[str] | None = None, tower: TextTower | None = None
+    ) -> np.ndarray:
         """Unit-norm mean over the templates (n, d) of the prompts' embeddings."""
-        tower = self._backbone().text_tower
+        tower = self._backbone().text_tower if tower is None else tower
         templates = self._template_list() if templates is None else templates
         total = sum(tower.encode([t.format(name) for name in names]) for t in templates)
         return total / np.linalg.norm(total, axis=1, keepdims=True)

@@ -2,7 +2,7 @@
 
 from .._lazy import attach
 
-__all__ = ["PromptEncoder", "context_from_text", "encode_prompts", "train_prompts"]
+__all__ = ["PromptEncoder", "context_from_text", "encode_prompts", "train_no_encoder", "train_prompts"]
 
 __getattr__, __dir__ = attach(
     __name__,
@@ -10,6 +10,7 @@ __getattr__, __dir__ = attach(
         "PromptEncoder": "encoding",
         "context_from_text": "training",
         "encode_prompts": "encoding",
+        "train_no_encoder": "no_training",
         "train_prompts": "training",
     },
 )

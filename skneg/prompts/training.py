@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -124,13 +125,13 @@ def train_prompts(
     labels = torch.from_numpy(np.ascontiguousarray(targets)).long().to(device)
     temperature = recipe.train_temperature or text_tower.temperature
 
-    positive = _initial_context(text_tower, recipe, generator)
+    positive = initial_context(text_tower, recipe, generator)
     if not recipe.shared:
         positive = positive.expand(len(class_names), -1, -1).clone()
     encoder = PromptEncoder(text_tower, positive.shape[-2], class_names)
 
     def batches(steps: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        return _batches(images, labels, recipe.train_batch_size, steps, generator)
+        return batches_of(images, labels, recipe.train_batch_size, steps, generator)
 
     def classify(positives: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return functional.cross_entropy(x @ positives.T / temperature, y)
@@ -146,6 +147,10 @@ def train_prompts(
             "nnd": recipe.gamma * nnd(negatives),
         }
 
+    def descend(loss_terms: Any, parameters: list[torch.Tensor], steps: int, stage: str) -> None:
+        optimizer = torch.optim.Adam(parameters, lr=recipe.learning_rate)
+        history.update(minimise(loss_terms, optimizer, batches(steps), steps, stage, verbose))
+
     history: dict[str, np.ndarray] = {}
     if recipe.one_stage:
         positive.requires_grad_()
@@ -159,9 +164,7 @@ def train_prompts(
             }
 
         steps = max(recipe.positive_steps, recipe.negative_steps)
-        history |= _minimise(
-            joint_loss, [positive, negative], batches(steps), steps, recipe.learning_rate, "joint", verbose
-        )
+        descend(joint_loss, [positive, negative], steps, "joint")
     else:
         positive.requires_grad_()
 
@@ -169,9 +172,7 @@ def train_prompts(
             return {"cross_entropy": classify(encoder(positive[None], normalize=True)[0], x, y)}
 
         steps = recipe.positive_steps
-        history |= _minimise(
-            positive_loss, [positive], batches(steps), steps, recipe.learning_rate, "positive", verbose
-        )
+        descend(positive_loss, [positive], steps, "positive")
         positive.requires_grad_(False)
         with torch.no_grad():
             positives = encoder(positive[None], normalize=True)[0]
@@ -181,9 +182,7 @@ def train_prompts(
             return separate(positives, encoder(negative, normalize=True), x)
 
         steps = recipe.negative_steps
-        history |= _minimise(
-            negative_loss, [negative], batches(steps), steps, recipe.learning_rate, "negative", verbose
-        )
+        descend(negative_loss, [negative], steps, "negative")
     return LearnedPrompts(
         positive_context=positive.detach().cpu().numpy(),
         negative_context=negative.detach().cpu().numpy(),
@@ -191,7 +190,8 @@ def train_prompts(
     )
 
 
-def _initial_context(tower: TextTower, recipe: PromptRecipe, generator: torch.Generator) -> torch.Tensor:
+def initial_context(tower: TextTower, recipe: PromptRecipe, generator: torch.Generator) -> torch.Tensor:
+    """The positive context (n_ctx, width) that training starts from."""
     if recipe.context_init is None:
         n_ctx = 16 if recipe.n_ctx is None else recipe.n_ctx
         return (0.02 * torch.randn(n_ctx, tower.width, generator=generator)).to(tower.device)
@@ -211,7 +211,7 @@ def _near(positive: torch.Tensor, recipe: PromptRecipe, generator: torch.Generat
     return positive.detach() + recipe.negative_noise * noise
 
 
-def _batches(
+def batches_of(
     images: torch.Tensor,
     labels: torch.Tensor,
     batch_size: int,
@@ -232,17 +232,16 @@ def _batches(
             yield images[rows], labels[rows]
 
 
-def _minimise(
+def minimise(
     loss_terms: Callable[[torch.Tensor, torch.Tensor], dict[str, torch.Tensor]],
-    parameters: list[torch.Tensor],
+    optimizer: torch.optim.Optimizer,
     batches: Iterator[tuple[torch.Tensor, torch.Tensor]],
     steps: int,
-    learning_rate: float,
     stage: str,
     verbose: bool,
+    schedule: torch.optim.lr_scheduler.LRScheduler | None = None,
 ) -> dict[str, np.ndarray]:
-    """Adam on the sum of the terms; returns every term at every step."""
-    optimizer = torch.optim.Adam(parameters, lr=learning_rate)
+    """Minimise the sum of the terms; returns every term at every step."""
     record: dict[str, list[float]] = {}
     with tqdm(batches, total=steps, desc=f"{stage} prompts", unit="step", disable=not verbose) as bar:
         for step, (x, y) in enumerate(bar):
@@ -251,11 +250,13 @@ def _minimise(
             if not bool(torch.isfinite(total)):
                 raise SknegError(
                     f"the {stage} loss stopped being finite at step {step}; lower learning_rate "
-                    f"(now {learning_rate})."
+                    f"(now {optimizer.param_groups[0]['lr']})."
                 )
             optimizer.zero_grad(set_to_none=True)
             total.backward()
             optimizer.step()
+            if schedule is not None:
+                schedule.step()
             for name, term in {**terms, "total": total}.items():
                 record.setdefault(f"{stage}/{name}", []).append(float(term.detach()))
             bar.set_postfix(loss=f"{float(total.detach()):.3f}", refresh=False)

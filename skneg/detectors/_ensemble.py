@@ -1,0 +1,403 @@
+"""Several detectors as one, on a common scale of scores."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.exceptions import NotFittedError
+
+from .._validation import check_between, check_option
+from ..base import BaseDetector
+from ..calibration import CalibrationWarning
+from ..errors import InputError, InputTypeError, VocabularyError
+from ..images import is_embeddings
+from ..threshold import conformal_offset, smallest_calibration_set
+from ..vocabulary import ClassNames
+
+
+class ScoreEnsemble(ClassifierMixin, BaseEstimator):
+    """Average detectors whose scores have different scales.
+
+    Each member's score is first expressed by where it lies among the scores of the images that set the
+    member's own threshold, so that no member outweighs the others, and a score never depends on the
+    batch that it is computed in. Fitted detectors can be combined without fitting again.
+
+    Parameters
+    ----------
+    detectors : sequence of detectors
+        The members: fitted, with the same ``classes_`` in the same order and the same
+        ``unknown_label_``; or unfitted, to be fitted with `fit`. `clone` forgets their fits.
+    method : {"p_value", "rank"}, default="p_value"
+        The common scale. With c the n calibration scores of a member and s a score:
+
+        ``"p_value"`` is the conformal p-value, ``(1 + #{c <= s}) / (n + 1)``. All scores below the
+        smallest c get the same value ``1 / (n + 1)``, which suits decisions.
+
+        ``"rank"`` puts the i-th smallest c at ``i / (n + 1)`` (equal ones at the mean of their places)
+        and interpolates linearly between them. At a distance e below the smallest c it is
+        ``r / (1 + e / w)``, where r is the smallest c's value and w its distance to the median (1 where
+        that is 0); above the largest c, with value q and distance w to the median, it is
+        ``1 - (1 - q) / (1 + e / w)``. It rises strictly, up to rounding, and stays between 0 and 1, so
+        that no ranking is lost outside the calibration scores, which suits AUROC.
+    contamination : float, default=0.05
+        Share of the known classes' images that may be rejected; those of the members have no effect.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (k,)
+        The members' labels.
+    offset_ : float
+        Images with smaller scores are rejected. Where all members were calibrated on the same images,
+        it is split-conformal at `contamination` on these images' ensemble scores: exact for
+        ``"p_value"`` [1]_, however much the members depend on each other, and for one member the
+        member's own threshold; for ``"rank"`` up to terms of the order of 1 / n, since the images have
+        a part in the scale too. Where they differ (other images, or members that hold out other rows),
+        it is `contamination` itself: mean p-values up to it are rejected. A new image of the known
+        classes is then rejected with a probability of at most twice the `contamination` [2]_, about the
+        `contamination` where members agree, and less the less they depend on each other. Members were
+        calibrated on the same images if their calibration embeddings are equal, or if `fit` gave them
+        all and each used all.
+    unknown_label_ : label
+        The members'.
+    detectors_ : list of detectors
+        The members after `fit` or `set_vocabulary`, which leave those in `detectors` alone.
+
+    References
+    ----------
+    .. [1] Vovk, Gammerman and Shafer, "Algorithmic Learning in a Random World", 2005.
+    .. [2] Vovk and Wang, "Combining p-values via averaging", Biometrika 2020.
+
+    Examples
+    --------
+    >>> from skneg import MaxLogitDetector, MCMDetector, ScoreEnsemble
+    >>> from skneg.datasets import make_scenes
+    >>> X, y = make_scenes(40, shapes=["star", "heart"], random_state=0)
+    >>> members = [kind(model="skneg-tiny").fit(X, y) for kind in (MCMDetector, MaxLogitDetector)]
+    >>> ensemble = ScoreEnsemble(members)
+    >>> float((ensemble.predict(X) == "unknown").mean()) <= 0.05
+    True
+    """
+
+    detectors_: list[BaseDetector]
+
+    def __init__(
+        self,
+        detectors: Sequence[BaseDetector],
+        *,
+        method: str = "p_value",
+        contamination: float = 0.05,
+    ) -> None:
+        self.detectors = detectors
+        self.method = method
+        self.contamination = contamination
+
+    def fit(self, X: Any, y: Any = None, class_names: ClassNames | None = None) -> Self:
+        """Fit clones of the detectors on the same data.
+
+        Parameters
+        ----------
+        X : sequence of images, or array-like of shape (n, d) of floats
+            As in `NegPromptDetector.fit`. Each member encodes images itself; embeddings save that.
+        y : array-like of shape (n,)
+            A label for each image.
+        class_names : sequence of str or mapping of label to str, optional
+            As in `NegPromptDetector.fit`; each member's own by default.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        InputError, InputTypeError
+            If a parameter is not usable, or a member finds something to object to.
+        VocabularyError
+            If the members do not arrive at the same classes.
+        """
+        self._check_parameters()
+        members = [clone(detector).fit(X, y, class_names) for detector in self.detectors]
+        n_samples = members[0]._count(X)
+        all_used = all(len(member.calibration_embeddings_) == n_samples for member in members)
+        return self._adopt(members, all_used)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The class of each image, or the unknown label where ``decision_function`` is negative.
+
+        Parameters
+        ----------
+        X : sequence of images, or array-like of shape (n, d) of floats
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Labels of ``classes_``, or ``unknown_label_``.
+        """
+        members = self._members()
+        represented = _represent(members, X)
+        labels = members[0].classes_[_posterior(members, represented).argmax(axis=1)]
+        if members[0].unknown_label_ is None:
+            return labels
+        unknown = np.asarray(members[0].unknown_label_)
+        if labels.dtype.kind != "U":
+            unknown = unknown.astype(np.result_type(labels.dtype, np.min_scalar_type(unknown)))
+        scale = self._scale(members)
+        return np.where(self._score(members, represented, scale) < scale.offset, unknown, labels)
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Mean of the members' closed-set posteriors.
+
+        Parameters
+        ----------
+        X : sequence of images, or array-like of shape (n, d) of floats
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n, k), float64
+            Columns in the order of ``classes_``; rows sum to 1.
+        """
+        members = self._members()
+        return _posterior(members, _represent(members, X))
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Mean of the members' scores on the common scale; larger = more in-distribution.
+
+        Parameters
+        ----------
+        X : sequence of images, or array-like of shape (n, d) of floats
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n,), float64
+            Between 0 and 1.
+        """
+        members = self._members()
+        return self._score(members, _represent(members, X), self._scale(members))
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """``score_samples(X) - offset_``: negative where an image is rejected as unknown.
+
+        Parameters
+        ----------
+        X : sequence of images, or array-like of shape (n, d) of floats
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n,), float64
+        """
+        members = self._members()
+        scale = self._scale(members)
+        return self._score(members, _represent(members, X), scale) - scale.offset
+
+    def set_vocabulary(self, class_names: ClassNames) -> Self:
+        """Replace the known classes of all members, or of none where one cannot take them.
+
+        The members in `detectors` stay as they are; copies change.
+
+        Parameters
+        ----------
+        class_names : sequence of str or mapping of label to str
+            See `NegPromptDetector.set_vocabulary`.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        VocabularyError
+            If a name is empty, duplicate or too long, or a member cannot take new names.
+        InputError
+            If a member is left without an image of a known class that could set the scale.
+        """
+        members = [copy.copy(member).set_vocabulary(class_names) for member in self._members()]
+        return self._adopt(members, getattr(self, "_all_used", False))
+
+    @property
+    def classes_(self) -> np.ndarray:
+        return self._members()[0].classes_
+
+    @property
+    def unknown_label_(self) -> Any:
+        return self._members()[0].unknown_label_
+
+    @property
+    def offset_(self) -> float:
+        return self._scale(self._members()).offset
+
+    def __sklearn_is_fitted__(self) -> bool:
+        members = getattr(self, "detectors_", self.detectors)
+        return all(hasattr(member, "classes_") for member in members)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        return {name: value for name, value in state.items() if name != "_known_scale"}
+
+    def _check_parameters(self) -> None:
+        check_option("method", self.method, ("p_value", "rank"))
+        check_between("contamination", self.contamination, 0, 1)
+        if not isinstance(self.detectors, list | tuple) or not self.detectors:
+            raise InputTypeError(
+                f"detectors must be a list of at least one detector, got {self.detectors!r}."
+            )
+        for position, detector in enumerate(self.detectors):
+            if not isinstance(detector, BaseDetector):
+                raise InputTypeError(f"detectors[{position}] is {detector!r}, expected a skneg detector.")
+
+    def _members(self) -> list[BaseDetector]:
+        """The fitted members, which agree on labels."""
+        self._check_parameters()
+        members = list(getattr(self, "detectors_", self.detectors))
+        for position, member in enumerate(members):
+            if not hasattr(member, "classes_"):
+                raise NotFittedError(
+                    f"this ScoreEnsemble is not fitted, since detectors[{position}] "
+                    f"({type(member).__name__}) is not: combine fitted detectors, or call fit."
+                )
+        _check_agreement(members)
+        return members
+
+    def _adopt(self, members: list[BaseDetector], all_used: bool) -> Self:
+        _check_agreement(members)
+        changed = copy.copy(self)
+        changed.detectors_ = members
+        changed._all_used = all_used
+        changed._scale(members)
+        self.__dict__ = changed.__dict__
+        return self
+
+    def _scale(self, members: list[BaseDetector]) -> _Scale:
+        """What turns the members' scores into the ensemble's; kept until something changes."""
+        state = [{"method": self.method, "contamination": self.contamination}]
+        state += [dict(vars(member)) for member in members]
+        known = getattr(self, "_known_scale", None)
+        if known is None or not _same_objects(known.state, state):
+            self._known_scale = known = self._make_scale(members, state)
+        return known
+
+    def _make_scale(self, members: list[BaseDetector], state: list[dict[str, Any]]) -> _Scale:
+        scores = [member._calibration_scores() for member in members]
+        references = [np.sort(own) for own in scores]
+        aligned = getattr(self, "_all_used", False) or _same_images(members)
+        if not aligned or len({len(own) for own in scores}) > 1:
+            return _Scale(state, references, self.contamination + 1e-9)  # up to and including it
+        values = _combine(scores, references, self.method)
+        if self.method == "rank":
+            return _Scale(state, references, self._conformal(values))
+        # A new image counts itself in its p-value, so a calibration image, which its own scores hold
+        # already, must not count once more. Then to reject up to and including the threshold keeps the
+        # split-conformal promise; p-values are multiples of `step`, half of which is out of reach of
+        # rounding.
+        n = len(values)
+        step = 1 / (len(members) * (n + 1))
+        return _Scale(state, references, self._conformal(values - 1 / (n + 1)) + step / 2)
+
+    def _conformal(self, values: np.ndarray) -> float:
+        try:
+            return conformal_offset(values, self.contamination)
+        except InputError:
+            warnings.warn(
+                f"the ensemble's threshold comes from {len(values)} images, fewer than the "
+                f"{smallest_calibration_set(self.contamination)} that can vouch for "
+                f"contamination={self.contamination}; it is their smallest score.",
+                CalibrationWarning,
+                stacklevel=5,
+            )
+            return float(values.min())
+
+    def _score(self, members: list[BaseDetector], represented: list[Any], scale: _Scale) -> np.ndarray:
+        scores = [member._score(Z) for member, Z in zip(members, represented, strict=True)]
+        return _combine(scores, scale.references, self.method)
+
+
+class _Scale(NamedTuple):
+    state: list[dict[str, Any]]  # of what it was computed from
+    references: list[np.ndarray]  # each member's calibration scores, sorted
+    offset: float
+
+
+def _check_agreement(members: list[BaseDetector]) -> None:
+    first = members[0]
+    for position, member in enumerate(members[1:], start=1):
+        who = f"detectors[0] ({type(first).__name__}) and detectors[{position}] ({type(member).__name__})"
+        if first.classes_.tolist() != member.classes_.tolist():
+            raise VocabularyError(
+                f"{who} know different classes, or in another order: {first.classes_.tolist()[:5]} and "
+                f"{member.classes_.tolist()[:5]}, {len(first.classes_)} and {len(member.classes_)} in all."
+            )
+        if first.unknown_label_ != member.unknown_label_:
+            raise InputError(
+                f"{who} have different unknown labels: {first.unknown_label_!r} and "
+                f"{member.unknown_label_!r}."
+            )
+
+
+def _same_objects(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> bool:
+    return len(one) == len(other) and all(
+        a.keys() == b.keys() and all(a[name] is b[name] for name in a)
+        for a, b in zip(one, other, strict=True)
+    )
+
+
+def _same_images(members: list[BaseDetector]) -> bool:
+    """Whether the members' thresholds come from the same images in the same order."""
+    # Members that see more of an image than its embedding keep an object with the embedding in it.
+    kept = [getattr(m.calibration_embeddings_, "embeddings", m.calibration_embeddings_) for m in members]
+    return all(
+        member.calibration_names_ == members[0].calibration_names_
+        and (rows is kept[0] or _equal_arrays(rows, kept[0]))
+        for member, rows in zip(members, kept, strict=True)
+    )
+
+
+def _equal_arrays(one: Any, other: Any) -> bool:
+    return isinstance(one, np.ndarray) and isinstance(other, np.ndarray) and np.array_equal(one, other)
+
+
+def _represent(members: list[BaseDetector], X: Any) -> list[Any]:
+    """What each member sees of the images; embeddings of one backbone are computed once."""
+    shared: dict[tuple, Any] = {}
+    represented = []
+    for member in members:
+        if is_embeddings(X) or type(member)._represent is not BaseDetector._represent:
+            represented.append(member._represent(X))
+            continue
+        backbone = (member.model, member.pretrained, member.device, member.precision)
+        if backbone not in shared:
+            shared[backbone] = member._represent(X)
+        represented.append(shared[backbone])
+    return represented
+
+
+def _posterior(members: list[BaseDetector], represented: list[Any]) -> np.ndarray:
+    posteriors = [member._posterior(Z) for member, Z in zip(members, represented, strict=True)]
+    return np.mean(posteriors, axis=0)
+
+
+def _combine(scores: Sequence[np.ndarray], references: Sequence[np.ndarray], method: str) -> np.ndarray:
+    """Mean of the members' scores, each on the scale of its sorted reference."""
+    place = _p_value if method == "p_value" else _rank
+    return np.mean([place(own, c) for own, c in zip(scores, references, strict=True)], axis=0)
+
+
+def _p_value(scores: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    return (1 + np.searchsorted(reference, scores, side="right")) / (len(reference) + 1)
+
+
+def _rank(scores: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """The place of scores among the sorted `reference`; see `ScoreEnsemble`."""
+    distinct, first, counts = np.unique(reference, return_index=True, return_counts=True)
+    places = (first + (counts + 1) / 2) / (len(reference) + 1)
+    middle = float(np.median(reference))
+    inside = np.interp(scores, distinct, places)
+    below = np.maximum(distinct[0] - scores, 0) / ((middle - distinct[0]) or 1.0)
+    above = np.maximum(scores - distinct[-1], 0) / ((distinct[-1] - middle) or 1.0)
+    return np.where(above > 0, 1 - (1 - places[-1]) / (1 + above), inside / (1 + below))

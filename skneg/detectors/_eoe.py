@@ -1,0 +1,148 @@
+"""Names of things that may turn up as outliers: EOE."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .._validation import check_at_least
+from ..bank import TextBank
+from ..errors import InputError, InputTypeError, VocabularyError
+from ..scores import eoe
+from ..vocabulary import Vocabulary
+from ._text import TextDetector
+
+
+class EOEDetector(TextDetector):
+    """Zero-shot OOD detection with envisioned outliers [1]_.
+
+    Somebody who knows where the images come from, a person or a language model, names things that may
+    turn up among them. An image is scored by its largest softmax share of a class, less a part of its
+    largest share of an outlier name. Nothing is trained; `fit` sets the threshold, and needs no labels.
+
+    Parameters
+    ----------
+    outlier_names : sequence of str
+        Names of things that may turn up and are none of the classes. Names that are also class names,
+        in whatever case, are left out. Needed unless `text_bank` has negatives, and then not taken.
+    outlier_weight : float, default=0.25
+        Weight of the outlier share (beta in [1]_); at 0 outliers act through the softmax alone.
+    score_temperature : float, default=1.0
+        Of the softmax over classes and outliers.
+    text_bank : TextBank or array-like of shape (k, d), optional
+        Ready text embeddings of the classes, in the order of ``classes_``; negatives, if it has any,
+        are the outliers. See `MCMDetector`.
+    templates, class_names, model, pretrained, device, precision, batch_size, contamination, \
+calibration, calibration_fraction, unknown_label, random_state, verbose
+        See `MCMDetector`; outlier names stand in the same templates as class names.
+
+    Attributes
+    ----------
+    text_bank_ : TextBank
+        ``negative``, of shape (m, d), holds the outliers in the order of `outlier_names_`; they belong
+        to no class (``per_class`` is 0).
+    outlier_names_ : list of str
+        The outlier names without those that are class names; empty where outliers came as embeddings.
+    classes_, class_names_, offset_, temperature_, unknown_label_
+        See `NegPromptDetector`.
+
+    References
+    ----------
+    .. [1] Cao et al., "Envisioning Outlier Exposure by Large Language Models for Out-of-Distribution
+       Detection", ICML 2024.
+
+    Examples
+    --------
+    >>> from skneg import EOEDetector
+    >>> from skneg.datasets import make_scenes
+    >>> X, y = make_scenes(40, shapes=["star", "heart"], random_state=0)
+    >>> detector = EOEDetector(outlier_names=["key", "fish", "Star"], model="skneg-tiny")
+    >>> detector.fit(X, y).outlier_names_
+    ['key', 'fish']
+    >>> stranger, _ = make_scenes(40, shapes=["fish"], random_state=1)
+    >>> bool(detector.score_samples(X).mean() > detector.score_samples(stranger).mean())
+    True
+    """
+
+    def __init__(
+        self,
+        *,
+        outlier_names: Sequence[str] | None = None,
+        outlier_weight: float = 0.25,
+        score_temperature: float = 1.0,
+        **shared: Any,
+    ) -> None:
+        super().__init__(score_temperature=score_temperature, **shared)
+        self.outlier_names = outlier_names
+        self.outlier_weight = outlier_weight
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        check_at_least("outlier_weight", self.outlier_weight, 0)
+        if self.outlier_weight == np.inf:
+            raise InputError("outlier_weight must be finite, got inf.")
+        if self.outlier_names is not None:
+            _check_outlier_names(self.outlier_names)
+        self._check_outliers_known(self._ready_bank())
+
+    def _check_outliers_known(self, bank: TextBank | None) -> None:
+        in_bank = bank is not None and len(bank.negative) > 0
+        if self.outlier_names is None and not in_bank:
+            raise InputError(
+                "outlier_names is None and no text_bank has negatives: EOE needs names of things that may "
+                "turn up besides the classes. Write down what you expect, or ask a language model for "
+                "things that look like the classes but are none of them, and pass outlier_names=[...]."
+            )
+        if self.outlier_names is not None and in_bank:
+            raise InputError("outlier_names is given and text_bank has negatives too: give one of the two.")
+
+    def _set_classes(self, vocabulary: Vocabulary) -> None:
+        super()._set_classes(vocabulary)
+        self.outlier_names_ = [] if self.outlier_names is None else self._outliers_beside(vocabulary.names)
+
+    def _make_bank(self, names: Sequence[str]) -> TextBank:
+        ready = self._ready_bank(names)
+        self._check_outliers_known(ready)
+        if self.outlier_names is None and ready is not None:
+            return TextBank(ready.positive, ready.negative)
+        outliers = self._embed_texts(self._outliers_beside(names))
+        positive = self._embed_texts(names) if ready is None else ready.positive
+        if positive.shape[1] != outliers.shape[1]:
+            raise InputError(
+                f"text_bank has {positive.shape[1]} columns, but model={self.model!r}, which embeds the "
+                f"outlier_names, has {outliers.shape[1]}."
+            )
+        return TextBank(positive, outliers)
+
+    def _outliers_beside(self, names: Sequence[str]) -> list[str]:
+        known = {name.strip().casefold() for name in names}
+        assert self.outlier_names is not None
+        given = [str(name) for name in self.outlier_names]
+        outliers = [name for name in given if name.strip().casefold() not in known]
+        if not outliers:
+            raise VocabularyError(
+                f"all outlier_names ({given[:5]}) are class names: nothing is left to be an outlier."
+            )
+        return outliers
+
+    def _score_cosines(self, positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
+        return eoe(positive, negative, self.score_temperature, self.outlier_weight)
+
+
+def _check_outlier_names(names: Any) -> None:
+    if isinstance(names, str) or not hasattr(names, "__len__") or not hasattr(names, "__getitem__"):
+        raise InputTypeError(f"outlier_names must be a sequence of names, got {names!r}.")
+    seen: dict[str, int] = {}
+    for position, name in enumerate(names):
+        if not isinstance(name, str):
+            raise InputTypeError(f"outlier_names[{position}] is {name!r}, expected a string.")
+        if not name.strip():
+            raise VocabularyError(f"outlier_names[{position}] is empty ({name!r}).")
+        key = name.strip().casefold()
+        if key in seen:
+            raise VocabularyError(f"outlier_names has {name!r} twice: at {seen[key]} and at {position}.")
+        seen[key] = position
+    if not seen:
+        raise VocabularyError("outlier_names is empty; give at least one name.")

@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+
+from skneg import CalibrationWarning, EnergyDetector, MCMDetector, TextBank
+from skneg.errors import InputError, VocabularyError
+from skneg.scores import energy, mcm
+
+RNG = np.random.default_rng(0)
+ROWS = RNG.normal(size=(3, 8)).astype(np.float32)
+X = np.repeat(ROWS, 10, axis=0)
+NAMES = ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("bank", [ROWS, TextBank.from_positives(ROWS), ROWS.tolist()])
+def test_a_ready_bank_needs_no_model(bank):
+    detector = MCMDetector(model="no such model", text_bank=bank).fit(X, class_names=NAMES)
+    unit = ROWS / np.linalg.norm(ROWS, axis=1, keepdims=True)
+    cosines = (X / np.linalg.norm(X, axis=1, keepdims=True)) @ unit.T
+    np.testing.assert_allclose(detector.score_samples(X), mcm(cosines), atol=1e-6)
+    assert detector.predict(ROWS).tolist() == NAMES
+
+
+def test_templates_are_averaged(embedded):
+    templates = ["a photo of a {}", "a {}"]
+    detector = EnergyDetector(model="skneg-tiny", templates=templates).fit(*embedded)
+    tower = detector._backbone().text_tower
+    total = sum(tower.encode([t.format(name) for name in detector.class_names_]) for t in templates)
+    unit = total / np.linalg.norm(total, axis=1, keepdims=True)
+    np.testing.assert_allclose(detector.score_samples(embedded[0]), energy(embedded[0] @ unit.T), atol=1e-6)
+
+
+def test_new_names_need_new_rows():
+    detector = MCMDetector(text_bank=ROWS).fit(X, np.repeat(NAMES, 10))
+    state = dict(vars(detector))
+    with pytest.raises(VocabularyError, match="3 rows for 2 class names.*text_bank="):
+        detector.set_vocabulary(["d", "e"])
+    assert vars(detector) == state
+    with pytest.warns(CalibrationWarning, match="comes from 10 images"):
+        detector.set_vocabulary(["a", "e"], text_bank=ROWS[:2])
+    assert detector.classes_.tolist() == ["a", "e"]
+
+
+@pytest.mark.parametrize(
+    ("bank", "message"),
+    [(ROWS * 0, "row 0"), (ROWS[:, :4], "4 dimensions"), (np.full_like(ROWS, np.nan), "row 0")],
+)
+def test_unusable_banks_are_refused(bank, message):
+    with pytest.raises(InputError, match=message):
+        MCMDetector(text_bank=bank).fit(X, class_names=NAMES)

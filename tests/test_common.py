@@ -1,0 +1,243 @@
+"""Every detector of the registry against every promise of the shared interface."""
+
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+import skneg
+from skneg import CLIPImageEncoder
+from skneg.datasets import COLORS, SHAPE_NAMES
+from skneg.errors import ImageError, SknegError, VocabularyError
+
+from .conftest import KNOWN, STRANGE
+
+
+def words_for(images):
+    """Stands in for a caption model; module-level, so that detectors with it can be pickled."""
+    return [["fish", "tree"] if np.asarray(image).mean() > 120 else ["ladder"] for image in images]
+
+
+QUICK = {
+    "NegPromptDetector": {"positive_steps": 5, "negative_steps": 5},
+    "CoOpDetector": {"n_epochs": 2, "n_ctx": 4},
+    "LoCoOpDetector": {"n_epochs": 2, "n_ctx": 4},
+    "SCTDetector": {"n_epochs": 2, "n_ctx": 4},
+    "LSNDetector": {"n_epochs": 2, "n_ctx": 4},
+    "EOEDetector": {"outlier_names": ["circle", "square", "hexagon"]},
+    "NegLabelDetector": {"words": SHAPE_NAMES, "fraction": 0.5, "n_groups": 3},
+    "CSPDetector": {
+        "words": SHAPE_NAMES, "adjectives": list(COLORS), "superclasses": ["thing"], "fraction": 0.5,
+        "n_groups": 3,
+    },
+    "ZOCDetector": {"candidate_labels": words_for},
+}  # fmt: skip
+
+# Who cannot keep a promise, and why.
+PIXELS = "works on pixels: embeddings are refused, which `test_embeddings_are_refused_with_the_reason` checks"
+BY_IMAGES = "knows classes by their images, so new names are refused, which the same test checks"
+OWN_PROMPTS = "learns prompts for each class, so new names are refused, which the same test checks"
+EXCUSED = {
+    ("ODINDetector", "embeddings"): PIXELS,
+    ("ZOCDetector", "embeddings"): PIXELS,
+    ("LinearProbeDetector", "new names"): BY_IMAGES,
+    ("KNNDetector", "new names"): BY_IMAGES,
+    ("MahalanobisDetector", "new names"): BY_IMAGES,
+    ("LSNDetector", "new names"): OWN_PROMPTS,
+}
+NAMES = [info.name for info in skneg.list_detectors()]
+LOCAL = {info.name for info in skneg.list_detectors() if info.needs == "local features"}
+
+
+@pytest.fixture(scope="session")
+def no_encoder(tmp_path_factory):
+    """A "no" tower: the text tower itself, slightly disturbed; enough for the contract."""
+    from skneg import train_no_encoder
+    from skneg.datasets import make_scenes
+
+    path = tmp_path_factory.mktemp("clipn") / "no.safetensors"
+    X, _, captions = make_scenes(64, return_captions=True, random_state=0)
+    train_no_encoder(X, list(captions), model="skneg-tiny", n_epochs=1, random_state=0, out=path)
+    return path
+
+
+@pytest.fixture
+def build(no_encoder):
+    def make(name, **parameters):
+        extra = {"no_encoder": str(no_encoder)} if name == "CLIPNDetector" else {}
+        defaults = {"model": "skneg-tiny", "random_state": 0, **QUICK.get(name, {}), **extra}
+        return getattr(skneg, name)(**{**defaults, **parameters})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def fitted(scenes, no_encoder):
+    """Each detector fitted once on images."""
+    cache = {}
+
+    def get(name):
+        if name not in cache:
+            extra = {"no_encoder": str(no_encoder)} if name == "CLIPNDetector" else {}
+            parameters = {"model": "skneg-tiny", "random_state": 0, **QUICK.get(name, {}), **extra}
+            cache[name] = getattr(skneg, name)(**parameters).fit(*scenes)
+        return cache[name]
+
+    return get
+
+
+def excuse(name, promise):
+    if (name, promise) in EXCUSED:
+        pytest.skip(f"{name}: {EXCUSED[name, promise]}")
+
+
+def numbers(y):
+    return np.searchsorted(sorted(KNOWN), y)
+
+
+def test_the_registry_is_complete_and_the_excuses_are_of_it():
+    assert len(NAMES) == len(set(NAMES)) == 20
+    assert {name for name, _ in EXCUSED} <= set(NAMES)
+    assert set(QUICK) <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+class TestEveryDetector:
+    def test_predicts_as_its_scores_say(self, name, fitted, scenes, strange_scenes):
+        detector, X = fitted(name), np.concatenate([scenes[0], strange_scenes])
+        scores, decision = detector.score_samples(X), detector.decision_function(X)
+        posterior, answers = detector.predict_proba(X), detector.predict(X)
+        assert scores.dtype == decision.dtype == posterior.dtype == np.float64
+        assert np.isfinite(scores).all()
+        assert scores.shape == decision.shape == (len(X),)
+        np.testing.assert_allclose(scores - detector.offset_, decision, atol=1e-12)
+        np.testing.assert_allclose(posterior.sum(axis=1), 1)
+        assert posterior.shape == (len(X), len(KNOWN))
+        expected = np.where(decision < 0, "unknown", detector.classes_[posterior.argmax(axis=1)])
+        np.testing.assert_array_equal(answers, expected)
+        known = scenes[1] == answers[: len(scenes[1])]
+        assert known.mean() > 0.6
+
+    def test_rejects_about_the_promised_share_of_its_calibration_images(self, name, fitted):
+        detector = fitted(name)
+        scores = detector._calibration_scores()
+        assert (scores < detector.offset_).mean() <= detector.contamination
+
+    def test_embeddings_equal_images(self, name, build, fitted, scenes):
+        excuse(name, "embeddings")
+        X, y = scenes
+        images = as_representation(name, X)
+        twin = build(name).fit(images, y)
+        np.testing.assert_allclose(twin.score_samples(images), fitted(name).score_samples(X), atol=1e-6)
+
+    def test_scores_do_not_depend_on_batches_or_order(self, name, fitted, scenes):
+        X = scenes[0][:30]
+        whole = fitted(name).score_samples(X)
+        parts = np.concatenate([fitted(name).score_samples(X[i : i + 7]) for i in range(0, 30, 7)])
+        np.testing.assert_allclose(parts, whole, atol=1e-5)
+        np.testing.assert_allclose(fitted(name).score_samples(X[::-1])[::-1], whole, atol=1e-5)
+
+    def test_same_seed_same_bits(self, name, build, fitted, scenes):
+        again = build(name).fit(*scenes)
+        np.testing.assert_array_equal(again.score_samples(scenes[0]), fitted(name).score_samples(scenes[0]))
+        assert again.offset_ == fitted(name).offset_
+
+    def test_clone_is_unfitted_and_has_the_parameters(self, name, fitted):
+        twin = clone(fitted(name))
+        assert twin.get_params().keys() == fitted(name).get_params().keys()
+        with pytest.raises(NotFittedError):
+            twin.predict(np.zeros((1, 128)))
+        twin.set_params(contamination=0.2)
+        assert twin.contamination == 0.2
+        assert "contamination" in repr(twin)
+
+    def test_a_pickle_scores_alike(self, name, fitted, scenes):
+        data = pickle.dumps(fitted(name))
+        assert b"open_clip.model" not in data
+        again = pickle.loads(data)
+        np.testing.assert_array_equal(
+            again.score_samples(scenes[0][:9]), fitted(name).score_samples(scenes[0][:9])
+        )
+
+    def test_new_names(self, name, fitted, scenes, strange_scenes):
+        moved = pickle.loads(pickle.dumps(fitted(name)))
+        if (name, "new names") in EXCUSED:
+            state = dict(vars(moved))
+            with pytest.raises(VocabularyError, match="'fish'"):
+                moved.set_vocabulary(STRANGE)
+            assert vars(moved) == state
+            pytest.skip(f"{name}: {EXCUSED[name, 'new names']}")
+        moved.set_vocabulary(STRANGE)
+        assert moved.classes_.tolist() == STRANGE
+        assert set(moved.predict(strange_scenes)) <= {*STRANGE, "unknown"}
+        moved.set_vocabulary(fitted(name).class_names_)
+        np.testing.assert_allclose(
+            moved.score_samples(scenes[0][:9]), fitted(name).score_samples(scenes[0][:9]), atol=1e-5
+        )
+        assert moved.offset_ == pytest.approx(fitted(name).offset_, abs=1e-5)
+
+    def test_fewer_names(self, name, fitted, scenes):
+        fewer = pickle.loads(pickle.dumps(fitted(name))).set_vocabulary(KNOWN[:5])
+        assert fewer.predict_proba(scenes[0][:5]).shape == (5, 5)
+
+    def test_integer_labels(self, name, build, fitted, scenes):
+        X, y = scenes
+        detector = build(name, class_names=sorted(KNOWN)).fit(X, numbers(y))
+        answers = detector.predict(X)
+        assert answers.dtype.kind == "i"
+        expected = fitted(name).predict(X)
+        np.testing.assert_array_equal(
+            answers[expected != "unknown"], numbers(expected[expected != "unknown"])
+        )
+        assert (answers[expected == "unknown"] == -1).all()
+
+    def test_unknown_rows_are_not_fitted(self, name, build, fitted, scenes, strange_scenes):
+        X, y = scenes
+        mixed = build(name).fit(
+            np.concatenate([strange_scenes, X]), np.concatenate([["unknown"] * len(strange_scenes), y])
+        )
+        np.testing.assert_allclose(mixed.score_samples(X), fitted(name).score_samples(X), atol=1e-5)
+
+    def test_unknown_label_none_never_rejects(self, name, build, scenes, strange_scenes):
+        detector = build(name, unknown_label=None).fit(*scenes)
+        assert set(detector.predict(strange_scenes)) <= set(KNOWN)
+
+    def test_bad_input_is_typed_and_changes_nothing(self, name, fitted, scenes):
+        X, y = scenes
+        detector = pickle.loads(pickle.dumps(fitted(name)))
+        state = dict(vars(detector))
+        with pytest.raises(SknegError, match="120 images, 119 labels"):
+            detector.fit(X, y[:-1])
+        with pytest.raises(ImageError, match="image 1 "):
+            detector.fit([X[0], b"broken", *X[2:]], y)
+        with pytest.raises(ImageError, match="image 2 "):
+            detector.predict([*X[:2], b"broken"])
+        with pytest.raises(VocabularyError, match="1 class"):
+            detector.fit(X, np.full(len(y), "star"))
+        with pytest.raises(SknegError, match="contamination"):
+            clone(detector).set_params(contamination=2).fit(X, y)
+        assert vars(detector) == state
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, promise in EXCUSED if promise == "embeddings"] + sorted(LOCAL)
+)
+def test_embeddings_are_refused_with_the_reason(name, build, embedded):
+    with pytest.raises(SknegError, match="images"):
+        build(name).fit(*embedded)
+
+
+@pytest.mark.parametrize("name", [i.name for i in skneg.list_detectors() if i.training == "none"])
+def test_what_learns_nothing_works_without_labels(name, build, fitted, scenes):
+    detector = build(name).fit(scenes[0], class_names=sorted(KNOWN))
+    np.testing.assert_allclose(
+        detector.score_samples(scenes[0]), fitted(name).score_samples(scenes[0]), atol=1e-6
+    )
+    assert detector.offset_ == pytest.approx(fitted(name).offset_)
+
+
+def as_representation(name, X):
+    """What a detector takes in the place of images."""
+    return CLIPImageEncoder(model="skneg-tiny", local=name in LOCAL).transform(X)
