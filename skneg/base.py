@@ -26,6 +26,7 @@ from .vocabulary import (
     Vocabulary,
     build_vocabulary,
     check_labels,
+    mark_unknown,
     name_classes,
     replace_vocabulary,
     resolve_unknown_label,
@@ -151,10 +152,7 @@ class BaseDetector(CalibrationMixin, ClassifierMixin, EmbeddingMixin, BaseEstima
         labels = self.classes_[self._posterior(Z).argmax(axis=1)]
         if self.unknown_label_ is None:
             return labels
-        unknown = np.asarray(self.unknown_label_)
-        if labels.dtype.kind != "U":
-            unknown = unknown.astype(np.result_type(labels.dtype, np.min_scalar_type(unknown)))
-        return np.where(self._score(Z) < self.offset_, unknown, labels)
+        return mark_unknown(labels, self._score(Z) < self.offset_, self.unknown_label_)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Closed-set posterior: which class, given that it is one of them.

@@ -78,3 +78,46 @@ def split_holdout(
     else:
         _, held_out = train_test_split(free, test_size=n_held_out, random_state=random_state)
     return np.setdiff1d(np.arange(len(targets)), held_out), np.sort(held_out)
+
+
+def p_values(scores: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Conformal p-values of scores against those of calibration images ([2]_).
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n,)
+    reference : ndarray of shape (m,), sorted
+        Scores of the calibration images.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        (1 + the number of calibration scores that are not larger) / (m + 1): for a new ID image at most
+        alpha with a chance of at most alpha.
+    """
+    return (1 + np.searchsorted(reference, scores, side="right")) / (len(reference) + 1)
+
+
+def relative_ranks(scores: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """The place of scores among calibration scores, in (0, 1), with no ranking lost.
+
+    Linear between calibration scores; outside them with r the rank of the nearest one, e the distance to
+    it and w its distance to their median, r / (1 + e / w) below and the mirror image of it above.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n,)
+    reference : ndarray of shape (m,), sorted
+        Scores of the calibration images.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+    """
+    distinct, first, counts = np.unique(reference, return_index=True, return_counts=True)
+    places = (first + (counts + 1) / 2) / (len(reference) + 1)
+    middle = float(np.median(reference))
+    inside = np.interp(scores, distinct, places)
+    below = np.maximum(distinct[0] - scores, 0) / ((middle - distinct[0]) or 1.0)
+    above = np.maximum(scores - distinct[-1], 0) / ((distinct[-1] - middle) or 1.0)
+    return np.where(above > 0, 1 - (1 - places[-1]) / (1 + above), inside / (1 + below))

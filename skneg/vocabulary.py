@@ -106,6 +106,14 @@ def resolve_unknown_label(unknown_label: Any, labels: np.ndarray) -> Any:
     return unknown_label
 
 
+def mark_unknown(labels: np.ndarray, rejected: np.ndarray, unknown_label: Any) -> np.ndarray:
+    """The labels, with the unknown label where an image is rejected, in a type that holds both."""
+    unknown = np.asarray(unknown_label)
+    if labels.dtype.kind != "U":
+        unknown = unknown.astype(np.result_type(labels.dtype, np.min_scalar_type(unknown)))
+    return np.where(rejected, unknown, labels)
+
+
 def build_vocabulary(seen: np.ndarray, class_names: ClassNames | None) -> Vocabulary:
     """Give every label that was seen a name, and every further name a label.
 

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from .._validation import check_at_least, check_between
+from .._validation import check_at_least
 from ..bank import TextBank
-from ..base import BaseDetector
-from ..errors import InputError
 from ..scores import mcm
+from ._prompted import PromptDetector, recipe_from
 
 
-class CoOpDetector(BaseDetector):
+class CoOpDetector(PromptDetector):
     """A prompt context learned by cross-entropy [1]_, scored by MCM.
 
     The defaults are CoOp's published recipe; it sees cached embeddings, so its augmentation is left out.
@@ -83,13 +81,7 @@ calibration_fraction, unknown_label, random_state, verbose
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        if self.n_ctx is not None:
-            check_at_least("n_ctx", self.n_ctx, 1, Integral)
-        for name in ("n_epochs", "train_batch_size"):
-            check_at_least(name, getattr(self, name), 1, Integral)
-        check_between("learning_rate", self.learning_rate, 0, np.inf)
-        if self.train_temperature is not None:
-            check_between("train_temperature", self.train_temperature, 0, np.inf)
+        check_at_least("n_epochs", self.n_epochs, 1, Integral)
 
     def _training_options(self, n_classes: int) -> dict[str, Any]:
         """What a method adds to `skneg.prompts.coop.train_coop`."""
@@ -98,32 +90,23 @@ calibration_fraction, unknown_label, random_state, verbose
     def _learn(self, embeddings: np.ndarray, targets: np.ndarray, names: Sequence[str], seed: int) -> None:
         from ..prompts.coop import CoOpRecipe, train_coop
 
-        present = np.unique(targets)
-        if len(present) < 2:
-            raise InputError(
-                f"prompt learning needs images of at least 2 classes, got 1 class: {names[present[0]]!r}."
-            )
-        self._trained_names = [names[i] for i in present]
+        targets = self._choose_trained(targets, names)
         learned = train_coop(
             self._backbone().text_tower,
             self._trained_names,
             embeddings,
-            np.searchsorted(present, targets),
-            CoOpRecipe(**{field.name: getattr(self, field.name) for field in fields(CoOpRecipe)}),
+            targets,
+            recipe_from(self, CoOpRecipe),
             seed=seed,
             verbose=bool(self.verbose),
-            **self._training_options(len(present)),
+            **self._training_options(len(self._trained_names)),
         )
         self.positive_context_ = learned.positive_context
         self.history_ = learned.history
         self._negative_context = learned.negative_context
 
     def _make_bank(self, names: Sequence[str]) -> TextBank:
-        from ..prompts.training import embed_contexts
-
-        return TextBank.from_positives(
-            embed_contexts(self._backbone().text_tower, self.positive_context_[None], names)[0]
-        )
+        return TextBank.from_positives(self._embed_contexts(self.positive_context_[None], names)[0])
 
     def _score_cosines(self, positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
         return mcm(positive, self.score_temperature)

@@ -16,8 +16,8 @@ from ..base import BaseDetector
 from ..calibration import CalibrationWarning
 from ..errors import InputError, InputTypeError, VocabularyError
 from ..images import is_embeddings
-from ..threshold import conformal_offset, smallest_calibration_set
-from ..vocabulary import ClassNames
+from ..threshold import conformal_offset, p_values, relative_ranks, smallest_calibration_set
+from ..vocabulary import ClassNames, mark_unknown
 
 
 class ScoreEnsemble(ClassifierMixin, BaseEstimator):
@@ -143,11 +143,9 @@ class ScoreEnsemble(ClassifierMixin, BaseEstimator):
         labels = members[0].classes_[_posterior(members, represented).argmax(axis=1)]
         if members[0].unknown_label_ is None:
             return labels
-        unknown = np.asarray(members[0].unknown_label_)
-        if labels.dtype.kind != "U":
-            unknown = unknown.astype(np.result_type(labels.dtype, np.min_scalar_type(unknown)))
         scale = self._scale(members)
-        return np.where(self._score(members, represented, scale) < scale.offset, unknown, labels)
+        rejected = self._score(members, represented, scale) < scale.offset
+        return mark_unknown(labels, rejected, members[0].unknown_label_)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Mean of the members' closed-set posteriors.
@@ -384,20 +382,5 @@ def _posterior(members: list[BaseDetector], represented: list[Any]) -> np.ndarra
 
 def _combine(scores: Sequence[np.ndarray], references: Sequence[np.ndarray], method: str) -> np.ndarray:
     """Mean of the members' scores, each on the scale of its sorted reference."""
-    place = _p_value if method == "p_value" else _rank
+    place = p_values if method == "p_value" else relative_ranks
     return np.mean([place(own, c) for own, c in zip(scores, references, strict=True)], axis=0)
-
-
-def _p_value(scores: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    return (1 + np.searchsorted(reference, scores, side="right")) / (len(reference) + 1)
-
-
-def _rank(scores: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """The place of scores among the sorted `reference`; see `ScoreEnsemble`."""
-    distinct, first, counts = np.unique(reference, return_index=True, return_counts=True)
-    places = (first + (counts + 1) / 2) / (len(reference) + 1)
-    middle = float(np.median(reference))
-    inside = np.interp(scores, distinct, places)
-    below = np.maximum(distinct[0] - scores, 0) / ((middle - distinct[0]) or 1.0)
-    above = np.maximum(scores - distinct[-1], 0) / ((distinct[-1] - middle) or 1.0)
-    return np.where(above > 0, 1 - (1 - places[-1]) / (1 + above), inside / (1 + below))

@@ -10,9 +10,9 @@ import numpy as np
 
 from .._validation import check_at_least
 from ..bank import TextBank
-from ..errors import VocabularyError
 from ..scores import lsn
 from ._coop import CoOpDetector
+from ._prompted import bank_of
 
 
 class LSNDetector(CoOpDetector):
@@ -74,19 +74,11 @@ calibration_fraction, unknown_label, random_state, verbose
         self.negative_context_ = self._negative_context
 
     def _make_bank(self, names: Sequence[str]) -> TextBank:
-        from ..prompts.training import embed_contexts
-
-        unknown = [name for name in names if name not in self._trained_names]
-        if unknown:
-            raise VocabularyError(
-                f"{unknown[0]!r} has no negative prompts of its own: LSN learns them for each class that "
-                "has images, which says nothing of other names."
-            )
-        rows = [self._trained_names.index(name) for name in names]
-        negative = embed_contexts(self._backbone().text_tower, self.negative_context_[:, rows], names)
-        per_class = len(negative)
-        class_major = negative.transpose(1, 0, 2).reshape(len(names) * per_class, -1)
-        return TextBank(super()._make_bank(names).positive, class_major, per_class)
+        rows = self._rows_of(
+            names, "LSN learns negatives for each class that has images, which says nothing of other names."
+        )
+        negative = self._embed_contexts(self.negative_context_[:, rows], names)
+        return bank_of(super()._make_bank(names).positive, negative)
 
     def _score_cosines(self, positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
         by_class = negative.reshape(*positive.shape, -1).mean(axis=2)

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from .._validation import check_at_least, check_between, check_option
+from .._validation import check_at_least, check_option
 from ..bank import TextBank
-from ..base import BaseDetector
-from ..errors import InputError, VocabularyError
 from ..scores import negprompt
 from ..vocabulary import ClassNames
+from ._prompted import PromptDetector, bank_of, recipe_from
 
 
-class NegPromptDetector(BaseDetector):
+class NegPromptDetector(PromptDetector):
     """OOD detection with learned negative prompts [1]_.
 
     One positive context and `n_negative` negative contexts are learned in front of the class names, the
@@ -193,40 +191,25 @@ class NegPromptDetector(BaseDetector):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        for name in ("n_negative", "train_batch_size"):
-            check_at_least(name, getattr(self, name), 1, Integral)
+        check_at_least("n_negative", self.n_negative, 1, Integral)
         for name in ("positive_steps", "negative_steps"):
             check_at_least(name, getattr(self, name), 0, Integral)
         for name in ("beta", "gamma", "negative_noise"):
             check_at_least(name, getattr(self, name), 0)
-        check_between("learning_rate", self.learning_rate, 0, np.inf)
-        if self.n_ctx is not None:
-            check_at_least("n_ctx", self.n_ctx, 1, Integral)
-        if self.train_temperature is not None:
-            check_between("train_temperature", self.train_temperature, 0, np.inf)
         for name in ("shared", "one_stage"):
             check_option(name, getattr(self, name), (True, False))
-        if self.context_init is not None and not isinstance(self.context_init, str):
-            raise InputError(f"context_init must be a text or None, got {self.context_init!r}.")
         check_option("nis_over", self.nis_over, ("negatives", "all"))
 
     def _learn(self, embeddings: np.ndarray, targets: np.ndarray, names: Sequence[str], seed: int) -> None:
         from ..prompts.training import PromptRecipe, train_prompts
 
-        # Classes without images wait for the bank, as in the paper's open-vocabulary setting.
-        present = np.unique(targets)
-        if len(present) < 2:
-            raise InputError(
-                f"prompt learning needs images of at least 2 classes, got 1 class: {names[present[0]]!r}."
-            )
-        self._trained_names = [names[i] for i in present]
-        recipe = PromptRecipe(**{field.name: getattr(self, field.name) for field in fields(PromptRecipe)})
+        targets = self._choose_trained(targets, names)
         learned = train_prompts(
             self._backbone().text_tower,
             self._trained_names,
             embeddings,
-            np.searchsorted(present, targets),
-            recipe,
+            targets,
+            recipe_from(self, PromptRecipe),
             seed=seed,
             verbose=bool(self.verbose),
         )
@@ -235,22 +218,16 @@ class NegPromptDetector(BaseDetector):
         self.history_ = learned.history
 
     def _make_bank(self, names: Sequence[str]) -> TextBank:
-        from ..prompts.training import embed_contexts
-
         positive, negative = self.positive_context_[None], self.negative_context_
         if not self.shared:
-            unknown = [name for name in names if name not in self._trained_names]
-            if unknown:
-                raise VocabularyError(
-                    f"{unknown[0]!r} has no context of its own: shared=False learns one context for each "
-                    "class that has images, which says nothing of other names. Fit with shared=True."
-                )
-            rows = [self._trained_names.index(name) for name in names]
+            rows = self._rows_of(
+                names,
+                "shared=False learns one context for each class that has images, which says nothing of "
+                "other names. Fit with shared=True.",
+            )
             positive, negative = positive[:, rows], negative[:, rows]
-        features = embed_contexts(self._backbone().text_tower, np.concatenate([positive, negative]), names)
-        per_class = len(features) - 1
-        class_major = features[1:].transpose(1, 0, 2).reshape(len(names) * per_class, -1)
-        return TextBank(features[0], class_major, per_class)
+        features = self._embed_contexts(np.concatenate([positive, negative]), names)
+        return bank_of(features[0], features[1:])
 
     def _score_cosines(self, positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
         return negprompt(positive, negative, self.score_temperature)

@@ -8,10 +8,11 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from skneg import CalibrationWarning, EnergyDetector, MaxLogitDetector, MCMDetector, MSPDetector, SknegError
-from skneg.detectors._ensemble import ScoreEnsemble, _combine, _rank
+from skneg.detectors._ensemble import ScoreEnsemble, _combine
 from skneg.detectors._zoc import ZOCDetector
 from skneg.errors import InputError, InputTypeError, VocabularyError
 from skneg.metrics import auroc
+from skneg.threshold import relative_ranks
 
 from ..conftest import KNOWN, STRANGE
 
@@ -53,19 +54,21 @@ class TestScore:
         scores = scale * np.array([1.0, 1.5, 2.0, 3.0, 4.0, 0.0, 6.0])
         below, above = 0.2 / (1 + 1 / 1), 1 - 0.2 / (1 + 2 / 2)  # the median is 2
         expected = [0.2, 0.35, 0.5, 0.65, 0.8, below, above]
-        np.testing.assert_allclose(_rank(scores, reference), expected, rtol=1e-12)
+        np.testing.assert_allclose(relative_ranks(scores, reference), expected, rtol=1e-12)
 
     def test_ranks_are_lost_nowhere(self):
         rng = np.random.default_rng(0)
         reference = np.sort(rng.normal(size=50))
         scores = np.concatenate([-np.logspace(6, 0.6, 50), np.linspace(-3, 3, 50), np.logspace(0.6, 6, 50)])
-        ranks = _rank(scores, reference)
+        ranks = relative_ranks(scores, reference)
         assert (np.diff(ranks) > 0).all()
         assert ranks.min() > 0
         assert ranks.max() < 1
 
-    def test_equal_calibration_scores_have_a_rank(self):
-        np.testing.assert_allclose(_rank(np.array([1.0, 2.0, 3.0]), np.full(9, 2.0)), [0.25, 0.5, 0.75])
+    def test_equal_calibration_scores_have_arelative_ranks(self):
+        np.testing.assert_allclose(
+            relative_ranks(np.array([1.0, 2.0, 3.0]), np.full(9, 2.0)), [0.25, 0.5, 0.75]
+        )
 
     @pytest.mark.parametrize("method", METHODS)
     def test_scores_do_not_depend_on_the_batch(self, members, embedded, method):
