@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ._validation import check_at_least, check_between, check_option
 from .bank import TextBank
 from .calibration import CalibrationMixin
-from .embedding import EmbeddingMixin
+from .embedding import EmbeddingMixin, unit_rows
 from .errors import InputError, InputTypeError, VocabularyError
 from .images import as_image_sequence, is_embeddings
 from .scores import class_posterior
@@ -359,22 +359,12 @@ class BaseDetector(CalibrationMixin, ClassifierMixin, EmbeddingMixin, BaseEstima
             raise InputTypeError(str(error)) from error
         except ValueError as error:
             raise InputError(str(error)) from error
-        bad = ~np.isfinite(X).all(axis=1)
-        if bad.any():
-            raise InputError(f"Input X contains NaN or infinity, first in row {int(bad.argmax())}.")
         width = self._model_width() if reset else self.text_bank_.positive.shape[1]
         if width is not None and X.shape[1] != width:
             raise InputError(
                 f"X has {X.shape[1]} columns, but model={self.model!r} embeds in {width} dimensions."
             )
-        largest = np.abs(X).max(axis=1, keepdims=True)
-        if (largest == 0).any():
-            raise InputError(f"row {int((largest == 0).argmax())} of X is all zeros, which has no direction.")
-        # Rows that are unit-norm already keep their bits, so that cached embeddings score as their images.
-        is_unit = np.abs(np.linalg.norm(X, axis=1, keepdims=True) - 1) < 1e-6
-        X = np.where(is_unit, X, X / largest)
-        norms = np.where(is_unit, 1, np.linalg.norm(X, axis=1, keepdims=True))
-        return (X / norms).astype(np.float32)
+        return unit_rows(X)
 
     def _score(self, Z: Any, bank: TextBank | None = None) -> np.ndarray:
         """Scores (n,) of represented images, against the detector's bank or another."""

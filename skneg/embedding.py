@@ -8,10 +8,32 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._validation import check_at_least
+from .errors import InputError
 from .images import as_image_sequence
 
 if TYPE_CHECKING:
     from .backbone import Backbone
+
+
+def unit_rows(X: np.ndarray, name: str = "X") -> np.ndarray:
+    """Float32 vectors of length 1 along the last axis; rows that are so already keep their bits.
+
+    Computed in float64 after division by the largest entry, so that no scale overflows.
+
+    Raises
+    ------
+    InputError
+        If a row is not finite or all zeros; names it and `name`.
+    """
+    X = np.asarray(X, dtype=np.float64)
+    largest = np.abs(X).max(axis=-1, keepdims=True)
+    for bad, what in ((~np.isfinite(largest), "NaN or infinity"), (largest == 0, "a vector of all zeros")):
+        if bad.any():
+            row = int(bad.reshape(len(X), -1).any(axis=1).argmax())
+            raise InputError(f"Input {name} contains {what}, first in row {row}.")
+    is_unit = np.abs(np.linalg.norm(X, axis=-1, keepdims=True) - 1) < 1e-6
+    X = np.where(is_unit, X, X / largest)
+    return (X / np.where(is_unit, 1, np.linalg.norm(X, axis=-1, keepdims=True))).astype(np.float32)
 
 
 class EmbeddingMixin:

@@ -26,7 +26,7 @@ class CoOpDetector(PromptDetector):
     context_init : str, optional
         Text the context starts from; noise by default.
     n_epochs : int, default=50
-        Epochs of SGD, the first of them a warm-up.
+        Epochs of SGD, the first of them a warm-up; 50 is what is published for ImageNet.
     learning_rate : float, default=0.002
     train_batch_size : int, default=32
     train_temperature : float, optional

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..bank import TextBank
+from ..embedding import unit_rows
 from ..errors import InputError
 from ..images import is_embeddings
 from ..scores import class_posterior, local_mcm, mcm
@@ -35,21 +36,12 @@ class LocalFeaturesMixin:
             )
         if not _is_local(X):
             return self._encode_images(X, local=True)  # type: ignore[attr-defined]
-        n, patches, d = X.shape
-        if n == 0:
+        if len(X) == 0:
             raise InputError("X holds no images (found array with 0 sample(s)).")
-        flat = np.asarray(X, dtype=np.float32).reshape(n * patches, d)
-        norms = np.linalg.norm(flat, axis=1, keepdims=True)
-        bad = ~np.isfinite(norms) | (norms == 0)
-        if bad.any():
-            raise InputError(
-                f"Input X contains NaN, infinity or zeros, first in row {bad.argmax() // patches}."
-            )
         width = self._model_width() if reset else self.text_bank_.positive.shape[1]  # type: ignore[attr-defined]
-        if d != width:
-            raise InputError(f"X has embeddings of {d} columns, the model's have {width}.")
-        unit = np.where(np.abs(norms - 1) < 1e-6, flat, flat / norms)
-        return unit.reshape(n, patches, d)
+        if X.shape[2] != width:
+            raise InputError(f"X has embeddings of {X.shape[2]} columns, the model's have {width}.")
+        return unit_rows(X)
 
     def _posterior(self, Z: np.ndarray) -> np.ndarray:
         return class_posterior(Z[:, 0] @ self.text_bank_.positive.T, self.temperature_)

@@ -41,8 +41,9 @@ class NegPromptDetector(PromptDetector):
         Weights of the NPD and NND losses (eq. 7 of [1]_).
     nis_over : {"negatives", "all"}, default="negatives"
         Logits of the NIS loss: the negatives' alone as in eq. 4, or with the positives' as in the
-        authors' code; see `skneg.prompts.losses.nis`. The first transfers better to new names on real
-        photographs and features, the second is better on the shipped model's scenes.
+        authors' code; see `skneg.prompts.losses.nis`. The first is better on real photographs
+        and transfers better to new names on real features, the second is better on the shipped model's
+        scenes.
     negative_noise : float, default=0.01
         Standard deviation of the noise that tells negative contexts apart at the start.
     shared : bool, default=True

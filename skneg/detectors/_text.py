@@ -9,6 +9,7 @@ import numpy as np
 
 from ..bank import TextBank
 from ..base import BaseDetector
+from ..embedding import unit_rows
 from ..errors import InputError, InputTypeError, VocabularyError
 from ..vocabulary import ClassNames
 
@@ -93,7 +94,9 @@ class TextDetector(BaseDetector):
                 "new names need new rows: set_vocabulary(names, text_bank=...)."
             )
         return TextBank(
-            _unit_rows(bank.positive, "positive"), _unit_rows(bank.negative, "negative"), bank.per_class
+            unit_rows(bank.positive, "text_bank.positive"),
+            unit_rows(bank.negative, "text_bank.negative"),
+            bank.per_class,
         )
 
     def _make_bank(self, names: Sequence[str]) -> TextBank:
@@ -110,12 +113,3 @@ class TextDetector(BaseDetector):
     def _model_width(self) -> int | None:
         bank = self._ready_bank()
         return super()._model_width() if bank is None else bank.positive.shape[1]
-
-
-def _unit_rows(rows: np.ndarray, name: str) -> np.ndarray:
-    rows = np.asarray(rows, dtype=np.float32)
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    if not np.isfinite(norms).all() or (norms == 0).any():
-        bad = int((~np.isfinite(norms) | (norms == 0)).argmax())
-        raise InputError(f"text_bank.{name} has no direction in row {bad}.")
-    return rows / norms

@@ -17,13 +17,14 @@ import torch
 from sklearn.utils import check_random_state
 from torch import nn
 from torch.nn import functional
-from tqdm.auto import tqdm
 
 from .._validation import check_at_least, check_between
 from ..backbone import Backbone, TextTower, load_backbone
 from ..backbone._no_tower import NoTower, check_output_path, copy_text_tower, save_no_tower
-from ..errors import InputError, SknegError, VocabularyError
+from ..embedding import unit_rows
+from ..errors import InputError, VocabularyError
 from ..images import as_image_sequence, is_embeddings
+from .training import minimise
 
 NO_TEMPLATES: tuple[str, ...] = (
     "a photo without {}",
@@ -199,41 +200,28 @@ def _minimise(
 
     tower.module.requires_grad_(True)
     optimizer = torch.optim.AdamW(_parameter_groups(tower.module), lr=learning_rate)
-    record: dict[str, list[float]] = {}
     steps = n_epochs * -(-len(captions) // batch_size)
     batches = _batches(len(captions), batch_size, n_epochs, generator)
-    with tqdm(batches, total=steps, desc='"no" tower', unit="step", disable=not verbose) as bar:
-        for step, rows in enumerate(bar):
-            drawn = torch.randint(len(templates), (len(rows),), generator=generator).tolist()
-            no_captions = [
-                templates[t].format(captions[i]) for t, i in zip(drawn, rows.tolist(), strict=True)
-            ]
-            no_text = functional.normalize(tower.encode_tokens(tower.tokenize(no_captions)).float(), dim=-1)
-            here = ids[rows]
-            matching = (here[:, None] == here[None, :]).to(tower.device)
-            terms = no_losses(
-                images[rows.to(tower.device)],
-                texts[here.to(tower.device)],
-                no_text,
-                matching,
-                yes_tower.temperature,
-            )
-            total = torch.stack(list(terms.values())).sum()
-            if not bool(torch.isfinite(total)):
-                raise SknegError(
-                    f"the loss stopped being finite at step {step}; lower learning_rate "
-                    f"(now {learning_rate})."
-                )
-            optimizer.zero_grad(set_to_none=True)
-            total.backward()
-            optimizer.step()
-            for name, term in {**terms, "total": total}.items():
-                record.setdefault(name, []).append(float(term.detach()))
-            bar.set_postfix(loss=f"{float(total.detach()):.3f}", refresh=False)
+
+    def terms(rows: torch.Tensor, _: torch.Tensor) -> dict[str, torch.Tensor]:
+        drawn = torch.randint(len(templates), (len(rows),), generator=generator).tolist()
+        no_captions = [templates[t].format(captions[i]) for t, i in zip(drawn, rows.tolist(), strict=True)]
+        no_text = functional.normalize(tower.encode_tokens(tower.tokenize(no_captions)).float(), dim=-1)
+        here = ids[rows]
+        matching = (here[:, None] == here[None, :]).to(tower.device)
+        return no_losses(
+            images[rows.to(tower.device)],
+            texts[here.to(tower.device)],
+            no_text,
+            matching,
+            yes_tower.temperature,
+        )
+
+    history = minimise(terms, optimizer, ((rows, rows) for rows in batches), steps, "no", verbose)
     tower.module.requires_grad_(False)
     for parameter in tower.module.parameters():
         parameter.grad = None
-    return {name: np.array(values) for name, values in record.items()}
+    return {name.removeprefix("no/"): values for name, values in history.items()}
 
 
 def _batches(n: int, batch_size: int, n_epochs: int, generator: torch.Generator) -> Iterator[torch.Tensor]:
@@ -262,11 +250,7 @@ def _embed(images: Any, backbone: Backbone, batch_size: int, verbose: bool) -> n
             f"images has {embeddings.shape[1]} columns, but model={backbone.name!r} embeds in {width} "
             "dimensions."
         )
-    norms = np.linalg.norm(embeddings, axis=1, keepdims=True)
-    bad = ~np.isfinite(norms[:, 0]) | (norms[:, 0] == 0)
-    if bad.any():
-        raise InputError(f"row {int(bad.argmax())} of images has no direction: it is zero or not finite.")
-    return embeddings / norms
+    return unit_rows(embeddings, "images")
 
 
 def _check_captions(captions: Any, n_images: int) -> list[str]:

@@ -292,7 +292,7 @@ class TestBadInput:
             (lambda X, y: (X, y[:-1]), InputError, "120 images, 119 labels"),
             (lambda X, y: (spoiled(X, r5=np.nan), y), InputError, "NaN.*row 5"),
             (lambda X, y: (spoiled(X, r7=np.inf), y), InputError, "infinity.*row 7"),
-            (lambda X, y: (spoiled(X, r3=0), y), InputError, "row 3.*zeros"),
+            (lambda X, y: (spoiled(X, r3=0), y), InputError, "zeros.*row 3"),
             (lambda X, y: (X[:, :100], y), InputError, "100 columns.*'skneg-tiny' embeds in 128"),
             (lambda X, y: (X, np.full(len(y), "star")), VocabularyError, "1 class"),
             (lambda X, y: (X, np.unique(y, return_inverse=True)[1]), VocabularyError, "class_names"),
