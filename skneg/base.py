@@ -7,19 +7,23 @@ import inspect
 from abc import abstractmethod
 from collections.abc import Sequence
 from numbers import Integral
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ._compat import DocumentedMixin
 from ._validation import check_at_least, check_between, check_option
 from .bank import TextBank
 from .calibration import CalibrationMixin
 from .embedding import EmbeddingMixin, unit_rows
 from .errors import InputError, InputTypeError, VocabularyError
+from .explanation import ExplanationMixin
 from .images import as_image_sequence, is_embeddings
+from .metrics import register_scorers
+from .persistence._mixin import SavingMixin
 from .scores import class_posterior
 from .vocabulary import (
     ClassNames,
@@ -32,10 +36,24 @@ from .vocabulary import (
     resolve_unknown_label,
 )
 
+if TYPE_CHECKING:
+    from .backbone import Backbone
+
+# Whoever has a detector may say scoring="ood_auroc".
+register_scorers()
+
 _SCORE_CELLS = 2**24  # cosines alive at a time while scoring: 128 MiB in float64
 
 
-class BaseDetector(CalibrationMixin, ClassifierMixin, EmbeddingMixin, BaseEstimator):
+class BaseDetector(
+    DocumentedMixin,
+    SavingMixin,
+    CalibrationMixin,
+    ExplanationMixin,
+    ClassifierMixin,
+    EmbeddingMixin,
+    BaseEstimator,
+):
     """Base class of the detectors; a subclass says how its bank is made and which score it uses.
 
     Subclasses implement `_make_bank` and `_score_cosines`, and `_learn` where they train; those that see
@@ -207,7 +225,8 @@ class BaseDetector(CalibrationMixin, ClassifierMixin, EmbeddingMixin, BaseEstima
         Constructor parameters stay as they are. ``offset_`` is computed anew from the calibration
         images kept from `fit`: each is scored in the new vocabulary with its own class added where it
         is missing. Where all their classes stay, that is the same split-conformal threshold; where
-        they go, it carries the old classes' false-alarm rate over, a good guess without a guarantee.
+        they go, it carries the old classes' false-alarm rate over, a good guess without a guarantee;
+        `calibrate` with images of the new classes gives one.
 
         Parameters
         ----------
@@ -229,10 +248,26 @@ class BaseDetector(CalibrationMixin, ClassifierMixin, EmbeddingMixin, BaseEstima
         changed = copy.copy(self)
         vocabulary = replace_vocabulary(class_names, like=self.classes_)
         changed._set_classes(vocabulary)
+        changed.calibration_names_ = self._calibration_names_beside(vocabulary.names)
         changed._calibrate()
         return self._become(changed)
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        # Paths. `one_d_array` stays False: to scikit-learn it means that there are no 2-D arrays.
+        tags.input_tags.string = True
+        tags.target_tags.required = self._learns
+        # Zero-shot knowledge of pictures is of no use on the points by which scikit-learn measures.
+        tags.classifier_tags.poor_score = self._reads_names
+        return tags
+
     # What a subclass says of itself.
+
+    # Name of the model that `fit` has used; None where embeddings and a ready bank needed none.
+    backbone_: str | None = None
+
+    # Large, and a function of the names and what was learned.
+    _remade: ClassVar[tuple[str, ...]] = ("text_bank_",)
 
     # Whether class names mean anything to the detector; labels will do where they do not.
     _reads_names = True
@@ -283,6 +318,15 @@ class BaseDetector(CalibrationMixin, ClassifierMixin, EmbeddingMixin, BaseEstima
                 delattr(fresh, name)
         return fresh
 
+    def _backbone(self) -> Backbone:
+        backbone = super()._backbone()
+        if not hasattr(self, "classes_"):  # while fitting
+            self.backbone_ = backbone.name
+        return backbone
+
+    def _remake(self) -> None:
+        self.text_bank_ = self._make_bank(self.class_names_)
+
     def _become(self, other: Self) -> Self:
         self.__dict__ = other.__dict__
         return self
@@ -297,6 +341,8 @@ class BaseDetector(CalibrationMixin, ClassifierMixin, EmbeddingMixin, BaseEstima
 
     def _fit(self, X: Any, y: Any, class_names: ClassNames | None) -> None:
         n_samples = self._count(X)
+        if n_samples == 0:
+            raise InputError("X holds no images (found array with 0 sample(s)); at least 1 is required.")
         labels = check_labels(y, n_samples)
         self.unknown_label_ = resolve_unknown_label(self.unknown_label, labels)
         known = (

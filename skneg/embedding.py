@@ -25,7 +25,8 @@ def unit_rows(X: np.ndarray, name: str = "X") -> np.ndarray:
     InputError
         If a row is not finite or all zeros; names it and `name`.
     """
-    X = np.asarray(X, dtype=np.float64)
+    # In one order: sums, and so the last bits, would depend on the layout that X came in.
+    X = np.asarray(X, dtype=np.float64, order="C")
     largest = np.abs(X).max(axis=-1, keepdims=True)
     for bad, what in ((~np.isfinite(largest), "NaN or infinity"), (largest == 0, "a vector of all zeros")):
         if bad.any():

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import os
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import BaseEstimator, TransformerMixin
 
+from ._compat import DocumentedMixin
 from .embedding import EmbeddingMixin
+from .errors import InputError
+from .images import as_image_sequence
 
 
-class CLIPImageEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EmbeddingMixin, BaseEstimator):
+class CLIPImageEncoder(DocumentedMixin, TransformerMixin, EmbeddingMixin, BaseEstimator):
     """Encode images with a frozen CLIP image tower.
 
-    In a Pipeline in front of a detector, with ``memory=`` set, each image is encoded once in a whole
-    search. It learns nothing, so it works without `fit`.
+    It learns nothing, so it works without `fit`. With ``cache=`` each image is encoded once, in a whole
+    search and in the next one: a Pipeline's ``memory=`` does not do that, since it keeps a fold's
+    training images together, and its test images not at all.
 
     Parameters
     ----------
@@ -25,6 +31,10 @@ class CLIPImageEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Embedd
     local : bool, default=False
         Whether to give the embeddings of the image's patches as well, for the detectors that look at
         them. The output is then (n, 1 + patches, d), index 0 of the second axis the whole image.
+    cache : str or os.PathLike, optional
+        A folder that keeps embeddings by the content of the image and the weights of the model, so that
+        an image is encoded once, however often and by however many processes it is asked for; see
+        `skneg.cache.EmbeddingCache`. None keeps none.
     verbose : bool, default=False
         Whether to show a progress bar.
 
@@ -50,6 +60,7 @@ class CLIPImageEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Embedd
         precision: str = "auto",
         batch_size: int = 64,
         local: bool = False,
+        cache: str | os.PathLike | None = None,
         verbose: bool | int = False,
     ) -> None:
         self.model = model
@@ -58,6 +69,7 @@ class CLIPImageEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Embedd
         self.precision = precision
         self.batch_size = batch_size
         self.local = local
+        self.cache = cache
         self.verbose = verbose
 
     def fit(self, X: Any, y: Any = None) -> Self:
@@ -96,17 +108,42 @@ class CLIPImageEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Embedd
         BackboneError
             If the model cannot be had.
         """
-        return self._encode_images(X, local=self.local)
+        if self.cache is None:
+            return self._encode_images(X, local=self.local)
+        from .cache import EmbeddingCache, encoding_of
 
-    @property
-    def _n_features_out(self) -> int:
-        return self._backbone().text_tower.embed_dim
+        images = as_image_sequence(X)
+        cache = EmbeddingCache(self.cache, encoding_of(self._backbone(), self.local))
+        return cache.encode_through(images, partial(self._encode_images, local=self.local))
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Names of the columns that `transform` gives; loads no weights.
+
+        Parameters
+        ----------
+        input_features : None
+            Ignored.
+
+        Returns
+        -------
+        ndarray of shape (d,), object
+            ``clipimageencoder0``, ``clipimageencoder1`` and so on.
+        """
+        if self.local:
+            raise InputError("local=True gives a 3-D array, which has no columns to name; take local=False.")
+        from .backbone import embedding_width
+
+        width = embedding_width(self.model, self.pretrained)
+        return np.array([f"clipimageencoder{column}" for column in range(width)], dtype=object)
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.requires_fit = False
+        tags.input_tags.one_d_array = True
         tags.input_tags.two_d_array = False
+        tags.input_tags.string = True
+        tags.transformer_tags.preserves_dtype = []
         return tags

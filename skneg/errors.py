@@ -39,3 +39,11 @@ class VocabularyError(InputError):
 
 class BackboneError(SknegError, OSError):
     """A CLIP model that cannot be had: unknown, not on this machine, or not reachable."""
+
+
+class PersistenceError(SknegError, OSError, ValueError):
+    """A file that cannot be written, read or trusted, or a detector that a file cannot hold."""
+
+
+class MissingDependencyError(SknegError, ImportError):
+    """An optional package that a feature needs is not installed; the message says how to get it."""

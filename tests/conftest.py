@@ -11,6 +11,9 @@ import pytest
 from skneg import CLIPImageEncoder
 from skneg.datasets import make_scenes
 
+# Before anything imports matplotlib: the displays' doctests must not open windows.
+os.environ["MPLBACKEND"] = "Agg"
+
 KNOWN = ["anchor", "bottle", "heart", "key", "star", "umbrella"]
 STRANGE = ["fish", "ladder", "crown", "tree"]
 

@@ -125,6 +125,56 @@ class TestEveryDetector:
         scores = detector._calibration_scores()
         assert (scores < detector.offset_).mean() <= detector.contamination
 
+    def test_p_values_reject_as_it_does(self, name, fitted, scenes, strange_scenes):
+        detector, X = fitted(name), np.concatenate([scenes[0], strange_scenes])
+        p_values, scores = detector.p_values(X), detector.score_samples(X)
+        n = len(detector.calibration_scores_)
+        np.testing.assert_array_equal(detector.calibration_scores_, np.sort(detector._calibration_scores()))
+        if n >= 19:
+            np.testing.assert_array_equal(p_values <= 0.05 + 1e-9, scores < detector.offset_)
+        assert p_values.min() >= 1 / (n + 1)
+        assert p_values.max() <= 1
+        assert (np.diff(p_values[np.argsort(scores)]) >= 0).all()
+
+    def test_explains_what_it_answers(self, name, fitted, scenes, strange_scenes):
+        detector, X = fitted(name), np.concatenate([scenes[0][:20], strange_scenes[:20]])
+        why, posterior, rows = detector.explain(X), detector.predict_proba(X), np.arange(40)
+        np.testing.assert_array_equal(why.answer, detector.predict(X))
+        np.testing.assert_array_equal(why.score, detector.score_samples(X))
+        np.testing.assert_array_equal(why.decision, detector.decision_function(X))
+        np.testing.assert_array_equal(why.p_value, detector.p_values(X))
+        first, second = numbers(why.nearest_class), numbers(why.second_class)
+        np.testing.assert_array_equal(first, posterior.argmax(axis=1))
+        assert (first != second).all()
+        np.testing.assert_array_equal(why.nearest_posterior, posterior[rows, first])
+        np.testing.assert_array_equal(why.second_posterior, np.sort(posterior, axis=1)[:, -2])
+        np.testing.assert_array_equal(why.class_margin, why.nearest_posterior - why.second_posterior)
+        if not detector._reads_names:
+            assert why.nearest_cosine is why.negative is None
+            return
+        images, bank = CLIPImageEncoder(model="skneg-tiny").transform(X), detector.text_bank_
+        cosines = np.sort(images @ bank.positive.T, axis=1)
+        np.testing.assert_allclose(why.nearest_cosine, cosines[:, -1], atol=1e-5)
+        np.testing.assert_allclose(why.second_cosine, cosines[:, -2], atol=1e-5)
+        if len(bank.negative) == 0:
+            assert why.negative is why.negative_margin is None
+            return
+        np.testing.assert_allclose(why.negative_cosine, (images @ bank.negative.T).max(axis=1), atol=1e-5)
+        np.testing.assert_allclose(why.negative_margin, why.nearest_cosine - why.negative_cosine)
+        assert (why.negative_class is None) == (bank.per_class == 0)
+
+    def test_calibrates_without_training(self, name, fitted, scenes):
+        X, y = scenes
+        detector = pickle.loads(pickle.dumps(fitted(name)))
+        before = detector.score_samples(X)
+        detector.set_params(contamination=0.1).calibrate(X[:50], y[:50])
+        np.testing.assert_array_equal(detector.score_samples(X), before)
+        np.testing.assert_allclose(detector.calibration_scores_, np.sort(before[:50]), atol=1e-5)
+        assert detector.offset_ == detector.calibration_scores_[4]
+        assert detector.calibration_names_ == y[:50].tolist()
+        kept = detector.offset_
+        assert detector.calibrate().offset_ == pytest.approx(kept, abs=1e-6)
+
     def test_embeddings_equal_images(self, name, build, fitted, scenes):
         excuse(name, "embeddings")
         X, y = scenes

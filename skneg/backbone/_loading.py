@@ -8,12 +8,15 @@ import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import open_clip
 import torch
 
 from ..errors import BackboneError, InputError
+from ._fingerprint import hash_weights, settings_of
 from ._image_tower import ImageTower
 from ._text_tower import TextTower
 from ._tiny import TINY_NAME, verified_tiny_folder
@@ -50,6 +53,16 @@ class Backbone:
     name: str
     image_tower: ImageTower
     text_tower: TextTower
+
+    @cached_property
+    def weights_sha256(self) -> str:
+        """The sha256 of the weights' names, shapes and values: the same on every device, in every folder."""
+        return hash_weights(self.text_tower._network)
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """How images are prepared and which activation the towers have, as JSON values."""
+        return settings_of(self.text_tower._network)
 
 
 def load_backbone(
@@ -104,7 +117,7 @@ def load_backbone(
         pretrained = os.fspath(pretrained)
     else:
         raise InputError(f"pretrained must be a tag of open_clip or a checkpoint file, got {pretrained!r}.")
-    chosen_device = _resolve_device(device)
+    chosen_device = resolve_device(device)
     dtype = _resolve_precision(precision, chosen_device)
     key = (model, pretrained, str(chosen_device), dtype)
     with _lock:
@@ -113,7 +126,8 @@ def load_backbone(
         return _loaded[key]
 
 
-def _resolve_device(device: str) -> torch.device:
+def resolve_device(device: str) -> torch.device:
+    """The torch device of a `device` parameter; an `InputError` where this machine has none such."""
     if device == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")

@@ -1,5 +1,6 @@
 """Procedural images that need no download, and helpers for image folders."""
 
+from ._folders import list_images, load_image_folder, load_image_list
 from ._scenes import (
     BACKGROUNDS,
     COLORS,
@@ -10,6 +11,7 @@ from ._scenes import (
     make_scenes,
     render_scenes,
 )
+from ._splits import sample_shots
 from ._words import load_words
 
 __all__ = [
@@ -18,8 +20,12 @@ __all__ = [
     "FAR_KINDS",
     "SHAPE_NAMES",
     "TEXTURES",
+    "list_images",
+    "load_image_folder",
+    "load_image_list",
     "load_words",
     "make_far_ood",
     "make_scenes",
     "render_scenes",
+    "sample_shots",
 ]

@@ -131,6 +131,9 @@ calibration_fraction, unknown_label, random_state, verbose
             )
         return bank
 
+    def _weight_files(self) -> dict[str, Any]:
+        return {} if self._ready_bank() is not None else {"no_encoder": self.no_encoder}
+
     def _make_bank(self, names: Sequence[str]) -> TextBank:
         bank = self._ready_bank(names)
         if bank is not None:

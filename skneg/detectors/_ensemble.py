@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.exceptions import NotFittedError
+from sklearn.utils import get_tags
 
+from .._compat import DocumentedMixin
 from .._validation import check_between, check_option
 from ..base import BaseDetector
-from ..calibration import CalibrationWarning
-from ..errors import InputError, InputTypeError, VocabularyError
-from ..images import is_embeddings
-from ..threshold import conformal_offset, p_values, relative_ranks, smallest_calibration_set
+from ..calibration import offset_or_smallest
+from ..errors import InputError, InputTypeError
+from ..persistence._mixin import SavingMixin
+from ..threshold import p_values, relative_ranks, smallest_calibration_set
 from ..vocabulary import ClassNames, mark_unknown
+from ._members import (
+    check_agreement,
+    posterior_of,
+    represent_each,
+    same_images,
+    same_objects,
+    scores_of,
+)
 
 
-class ScoreEnsemble(ClassifierMixin, BaseEstimator):
+class ScoreEnsemble(DocumentedMixin, SavingMixin, ClassifierMixin, BaseEstimator):
     """Average detectors whose scores have different scales.
 
     Each member's score is first expressed by where it lies among the scores of the images that set the
@@ -85,6 +94,8 @@ class ScoreEnsemble(ClassifierMixin, BaseEstimator):
 
     detectors_: list[BaseDetector]
 
+    _remade = ("_known_scale",)  # by `_scale`, when it is next needed
+
     def __init__(
         self,
         detectors: Sequence[BaseDetector],
@@ -139,8 +150,8 @@ class ScoreEnsemble(ClassifierMixin, BaseEstimator):
             Labels of ``classes_``, or ``unknown_label_``.
         """
         members = self._members()
-        represented = _represent(members, X)
-        labels = members[0].classes_[_posterior(members, represented).argmax(axis=1)]
+        represented = represent_each(members, X)
+        labels = members[0].classes_[posterior_of(members, represented).argmax(axis=1)]
         if members[0].unknown_label_ is None:
             return labels
         scale = self._scale(members)
@@ -161,7 +172,7 @@ class ScoreEnsemble(ClassifierMixin, BaseEstimator):
             Columns in the order of ``classes_``; rows sum to 1.
         """
         members = self._members()
-        return _posterior(members, _represent(members, X))
+        return posterior_of(members, represent_each(members, X))
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Mean of the members' scores on the common scale; larger = more in-distribution.
@@ -177,7 +188,7 @@ class ScoreEnsemble(ClassifierMixin, BaseEstimator):
             Between 0 and 1.
         """
         members = self._members()
-        return self._score(members, _represent(members, X), self._scale(members))
+        return self._score(members, represent_each(members, X), self._scale(members))
 
     def decision_function(self, X: Any) -> np.ndarray:
         """``score_samples(X) - offset_``: negative where an image is rejected as unknown.
@@ -193,7 +204,7 @@ class ScoreEnsemble(ClassifierMixin, BaseEstimator):
         """
         members = self._members()
         scale = self._scale(members)
-        return self._score(members, _represent(members, X), scale) - scale.offset
+        return self._score(members, represent_each(members, X), scale) - scale.offset
 
     def set_vocabulary(self, class_names: ClassNames) -> Self:
         """Replace the known classes of all members, or of none where one cannot take them.
@@ -219,6 +230,57 @@ class ScoreEnsemble(ClassifierMixin, BaseEstimator):
         members = [copy.copy(member).set_vocabulary(class_names) for member in self._members()]
         return self._adopt(members, getattr(self, "_all_used", False))
 
+    def calibrate(self, X: Any = None, y: Any = None) -> Self:
+        """Set the scale and the threshold anew, without any training; see `NegPromptDetector.calibrate`.
+
+        The members in `detectors` stay as they are; copies change.
+
+        Parameters
+        ----------
+        X, y : optional
+            Images of the known classes and their labels, for all members; by default what each has kept.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        InputError
+            If there are too few images for the `contamination` of the ensemble or of a member.
+        """
+        members = [copy.copy(member).calibrate(X, y) for member in self._members()]
+        n, needed = len(members[0].calibration_scores_), smallest_calibration_set(self.contamination)
+        if n < needed:
+            raise InputError(
+                f"{n} calibration images cannot vouch for the ensemble's contamination="
+                f"{self.contamination}: at least {needed} are needed."
+            )
+        return self._adopt(members, X is not None or getattr(self, "_all_used", False))
+
+    def p_values(self, X: Any) -> np.ndarray:
+        """How unusual each image is among images of the known classes; see `NegPromptDetector.p_values`.
+
+        Where all members were calibrated on the same images, they are conformal p-values of the
+        ensemble's scores. Where not, twice the mean of the members' p-values (at most 1), which is a
+        p-value however the members depend on each other (Vovk and Wang, 2020).
+
+        Parameters
+        ----------
+        X : sequence of images, or array-like of shape (n, d) of floats
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n,), float64
+        """
+        members = self._members()
+        scale = self._scale(members)
+        scores = scores_of(members, represent_each(members, X))
+        if scale.combined is None:
+            return np.minimum(2 * _combine(scores, scale.references, "p_value"), 1.0)
+        return p_values(_combine(scores, scale.references, self.method), scale.combined)
+
     @property
     def classes_(self) -> np.ndarray:
         return self._members()[0].classes_
@@ -231,9 +293,27 @@ class ScoreEnsemble(ClassifierMixin, BaseEstimator):
     def offset_(self) -> float:
         return self._scale(self._members()).offset
 
+    @property
+    def n_features_in_(self) -> int:
+        return self._members()[0].n_features_in_  # type: ignore[attr-defined]
+
+    @property
+    def feature_names_in_(self) -> np.ndarray:
+        return self._members()[0].feature_names_in_  # type: ignore[attr-defined]
+
     def __sklearn_is_fitted__(self) -> bool:
         members = getattr(self, "detectors_", self.detectors)
         return all(hasattr(member, "classes_") for member in members)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        given = self.detectors if isinstance(self.detectors, list | tuple) else ()
+        members = [get_tags(member) for member in given if isinstance(member, BaseDetector)]
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = all(member.input_tags.two_d_array for member in members)
+        tags.target_tags.required = any(member.target_tags.required for member in members)
+        tags.classifier_tags.poor_score = any(member.classifier_tags.poor_score for member in members)
+        return tags
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
@@ -260,11 +340,11 @@ class ScoreEnsemble(ClassifierMixin, BaseEstimator):
                     f"this ScoreEnsemble is not fitted, since detectors[{position}] "
                     f"({type(member).__name__}) is not: combine fitted detectors, or call fit."
                 )
-        _check_agreement(members)
+        check_agreement(members)
         return members
 
     def _adopt(self, members: list[BaseDetector], all_used: bool) -> Self:
-        _check_agreement(members)
+        check_agreement(members)
         changed = copy.copy(self)
         changed.detectors_ = members
         changed._all_used = all_used
@@ -277,107 +357,37 @@ class ScoreEnsemble(ClassifierMixin, BaseEstimator):
         state = [{"method": self.method, "contamination": self.contamination}]
         state += [dict(vars(member)) for member in members]
         known = getattr(self, "_known_scale", None)
-        if known is None or not _same_objects(known.state, state):
+        if known is None or not same_objects(known.state, state):
             self._known_scale = known = self._make_scale(members, state)
         return known
 
     def _make_scale(self, members: list[BaseDetector], state: list[dict[str, Any]]) -> _Scale:
         scores = [member._calibration_scores() for member in members]
         references = [np.sort(own) for own in scores]
-        aligned = getattr(self, "_all_used", False) or _same_images(members)
+        aligned = getattr(self, "_all_used", False) or same_images(members)
         if not aligned or len({len(own) for own in scores}) > 1:
-            return _Scale(state, references, self.contamination + 1e-9)  # up to and including it
-        values = _combine(scores, references, self.method)
-        if self.method == "rank":
-            return _Scale(state, references, self._conformal(values))
-        # A new image counts itself in its p-value, so a calibration image, which its own scores hold
-        # already, must not count once more. Then to reject up to and including the threshold keeps the
-        # split-conformal promise; p-values are multiples of `step`, half of which is out of reach of
-        # rounding.
-        n = len(values)
-        step = 1 / (len(members) * (n + 1))
-        return _Scale(state, references, self._conformal(values - 1 / (n + 1)) + step / 2)
-
-    def _conformal(self, values: np.ndarray) -> float:
-        try:
-            return conformal_offset(values, self.contamination)
-        except InputError:
-            warnings.warn(
-                f"the ensemble's threshold comes from {len(values)} images, fewer than the "
-                f"{smallest_calibration_set(self.contamination)} that can vouch for "
-                f"contamination={self.contamination}; it is their smallest score.",
-                CalibrationWarning,
-                stacklevel=5,
-            )
-            return float(values.min())
+            return _Scale(state, references, self.contamination + 1e-9, None)  # up to and including it
+        values = np.sort(_combine(scores, references, self.method))
+        if self.method == "p_value":
+            # A new image counts itself in its p-value, so a calibration image, which its own scores hold
+            # already, must not count once more. Then to reject up to and including the threshold keeps
+            # the split-conformal promise; p-values are multiples of `step`, half of which is out of reach
+            # of rounding.
+            n = len(values)
+            step = 1 / (len(members) * (n + 1))
+            values = values - 1 / (n + 1) + step / 2
+        offset = offset_or_smallest(values, self.contamination, "the ensemble's threshold", stacklevel=6)
+        return _Scale(state, references, offset, values)
 
     def _score(self, members: list[BaseDetector], represented: list[Any], scale: _Scale) -> np.ndarray:
-        scores = [member._score(Z) for member, Z in zip(members, represented, strict=True)]
-        return _combine(scores, scale.references, self.method)
+        return _combine(scores_of(members, represented), scale.references, self.method)
 
 
 class _Scale(NamedTuple):
     state: list[dict[str, Any]]  # of what it was computed from
     references: list[np.ndarray]  # each member's calibration scores, sorted
     offset: float
-
-
-def _check_agreement(members: list[BaseDetector]) -> None:
-    first = members[0]
-    for position, member in enumerate(members[1:], start=1):
-        who = f"detectors[0] ({type(first).__name__}) and detectors[{position}] ({type(member).__name__})"
-        if first.classes_.tolist() != member.classes_.tolist():
-            raise VocabularyError(
-                f"{who} know different classes, or in another order: {first.classes_.tolist()[:5]} and "
-                f"{member.classes_.tolist()[:5]}, {len(first.classes_)} and {len(member.classes_)} in all."
-            )
-        if first.unknown_label_ != member.unknown_label_:
-            raise InputError(
-                f"{who} have different unknown labels: {first.unknown_label_!r} and "
-                f"{member.unknown_label_!r}."
-            )
-
-
-def _same_objects(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> bool:
-    return len(one) == len(other) and all(
-        a.keys() == b.keys() and all(a[name] is b[name] for name in a)
-        for a, b in zip(one, other, strict=True)
-    )
-
-
-def _same_images(members: list[BaseDetector]) -> bool:
-    """Whether the members' thresholds come from the same images in the same order."""
-    # Members that see more of an image than its embedding keep an object with the embedding in it.
-    kept = [getattr(m.calibration_embeddings_, "embeddings", m.calibration_embeddings_) for m in members]
-    return all(
-        member.calibration_names_ == members[0].calibration_names_
-        and (rows is kept[0] or _equal_arrays(rows, kept[0]))
-        for member, rows in zip(members, kept, strict=True)
-    )
-
-
-def _equal_arrays(one: Any, other: Any) -> bool:
-    return isinstance(one, np.ndarray) and isinstance(other, np.ndarray) and np.array_equal(one, other)
-
-
-def _represent(members: list[BaseDetector], X: Any) -> list[Any]:
-    """What each member sees of the images; embeddings of one backbone are computed once."""
-    shared: dict[tuple, Any] = {}
-    represented = []
-    for member in members:
-        if is_embeddings(X) or type(member)._represent is not BaseDetector._represent:
-            represented.append(member._represent(X))
-            continue
-        backbone = (member.model, member.pretrained, member.device, member.precision)
-        if backbone not in shared:
-            shared[backbone] = member._represent(X)
-        represented.append(shared[backbone])
-    return represented
-
-
-def _posterior(members: list[BaseDetector], represented: list[Any]) -> np.ndarray:
-    posteriors = [member._posterior(Z) for member, Z in zip(members, represented, strict=True)]
-    return np.mean(posteriors, axis=0)
+    combined: np.ndarray | None  # the ensemble's own, sorted; None where members have no images in common
 
 
 def _combine(scores: Sequence[np.ndarray], references: Sequence[np.ndarray], method: str) -> np.ndarray:

@@ -53,10 +53,13 @@ class FeatureDetector(BaseDetector):
 
     def _set_classes(self, vocabulary: Vocabulary) -> None:
         super()._set_classes(vocabulary)
-        rows = np.isin(self.train_names_, vocabulary.names)
-        order = {name: i for i, name in enumerate(vocabulary.names)}
-        targets = np.array([order[name] for name in self.train_names_[rows]])
-        self._fit_estimator(self.train_embeddings_[rows], targets)
+        self._fit_estimator(*self._training_rows(vocabulary.names))
+
+    def _training_rows(self, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Embeddings of the named classes' training images, and which name each has."""
+        rows = np.isin(self.train_names_, names)
+        order = {name: i for i, name in enumerate(names)}
+        return self.train_embeddings_[rows], np.array([order[name] for name in self.train_names_[rows]])
 
     def _fit_estimator(self, embeddings: np.ndarray, targets: np.ndarray) -> None:
         raise NotImplementedError
@@ -96,7 +99,11 @@ calibration_fraction, unknown_label, random_state, verbose
 
     Attributes
     ----------
-    estimator_ : LogisticRegression
+    coef_ : ndarray of shape (k, d)
+        Weights of the logits; of two classes (1, d), the second class's against the first.
+    intercept_ : ndarray of shape (k,) or (1,)
+    n_iter_ : int
+        Iterations of the solver.
     clip_value_ : float
         Where ``"react"`` clips.
 
@@ -137,13 +144,15 @@ calibration_fraction, unknown_label, random_state, verbose
 
     def _fit_estimator(self, embeddings: np.ndarray, targets: np.ndarray) -> None:
         self.clip_value_ = float(np.percentile(embeddings, self.clip_percentile))
-        self.estimator_ = LogisticRegression(C=self.C, max_iter=self.max_iter, random_state=self._seed)
-        self.estimator_.fit(embeddings, targets)
+        estimator = LogisticRegression(C=self.C, max_iter=self.max_iter, random_state=self._seed)
+        estimator.fit(embeddings, targets)
+        self.coef_, self.intercept_ = estimator.coef_, estimator.intercept_
+        self.n_iter_ = int(estimator.n_iter_.max())
 
     def _logits(self, embeddings: np.ndarray) -> np.ndarray:
-        logits = self.estimator_.decision_function(embeddings).astype(np.float64)
+        logits = (embeddings @ self.coef_.T + self.intercept_).astype(np.float64)
         # Of two classes scikit-learn gives the difference of their logits only.
-        return np.stack([-logits / 2, logits / 2], axis=1) if logits.ndim == 1 else logits
+        return np.hstack([-logits / 2, logits / 2]) if logits.shape[1] == 1 else logits
 
     def _score(self, Z: np.ndarray, bank: TextBank | None = None) -> np.ndarray:
         chosen, temperature = self._chosen_score, self.score_temperature
@@ -193,6 +202,12 @@ calibration_fraction, unknown_label, random_state, verbose
         super().__init__(**shared)
         self.n_neighbors = n_neighbors
 
+    _remade = ("text_bank_", "estimator_")
+
+    def _remake(self) -> None:
+        super()._remake()
+        self._fit_estimator(*self._training_rows(self.class_names_))
+
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_at_least("n_neighbors", self.n_neighbors, 1, Integral)
@@ -224,9 +239,9 @@ calibration_fraction, unknown_label, random_state, verbose
 
     Attributes
     ----------
-    estimator_ : LedoitWolf
-        Shrunk covariance of the embeddings about their class means.
     means_ : ndarray of shape (k, d)
+    precision_ : ndarray of shape (d, d)
+        Inverse of the shrunk covariance (Ledoit and Wolf) of the embeddings about their class means.
 
     References
     ----------
@@ -245,14 +260,14 @@ calibration_fraction, unknown_label, random_state, verbose
     def _fit_estimator(self, embeddings: np.ndarray, targets: np.ndarray) -> None:
         k = int(targets.max()) + 1
         self.means_ = np.stack([embeddings[targets == i].mean(axis=0, dtype=np.float64) for i in range(k)])
-        self.estimator_ = LedoitWolf(assume_centered=True).fit(embeddings - self.means_[targets])
+        centred = embeddings - self.means_[targets]
+        self.precision_ = LedoitWolf(assume_centered=True).fit(centred).precision_
 
     def _distances(self, Z: np.ndarray) -> np.ndarray:
         """Squared distances (n, k)."""
-        precision = self.estimator_.precision_
         gaps = (Z - mean for mean in self.means_)
         return np.stack(
-            [np.einsum("nd,de,ne->n", gap, precision, gap, optimize=True) for gap in gaps], axis=1
+            [np.einsum("nd,de,ne->n", gap, self.precision_, gap, optimize=True) for gap in gaps], axis=1
         )
 
     def _score(self, Z: np.ndarray, bank: TextBank | None = None) -> np.ndarray:

@@ -25,6 +25,12 @@ class LocalFeaturesMixin:
     score_temperature: float
     local_weight: float
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()  # type: ignore[misc]
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        return tags
+
     def _count(self, X: Any) -> int:
         return len(X) if _is_local(X) or is_embeddings(X) else super()._count(X)  # type: ignore[misc]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from numbers import Integral
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.utils import check_random_state
@@ -16,6 +16,9 @@ from ..errors import InputError, InputTypeError, VocabularyError
 from ..scores import neglabel
 from ..vocabulary import Vocabulary
 from ._text import TextDetector
+
+if TYPE_CHECKING:
+    from ..backbone import TextTower
 
 _SUPERCLASSES = (
     "scene", "object", "place", "creature", "material", "surface", "space", "structure", "item",
@@ -131,9 +134,7 @@ calibration, calibration_fraction, unknown_label, random_state, verbose
             if len(bank.negative) == 0:
                 raise InputError("text_bank has no negatives; they are the candidates to mine from.")
             return (), bank.negative
-        return _encode_words(
-            self.model, self.pretrained, self.device, self.precision, self._prompts_of_words()
-        )
+        return _encode_words(self._backbone().text_tower, self._prompts_of_words())
 
     def _prompts_of_words(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """Each candidate word with its prompts."""
@@ -256,16 +257,9 @@ def _first_of_alike(embeddings: np.ndarray, max_cosine: float) -> np.ndarray:
 
 @lru_cache(maxsize=4)
 def _encode_words(
-    model: str,
-    pretrained: str | None,
-    device: str,
-    precision: str,
-    prompts: tuple[tuple[str, tuple[str, ...]], ...],
+    tower: TextTower, prompts: tuple[tuple[str, tuple[str, ...]], ...]
 ) -> tuple[tuple[str, ...], np.ndarray]:
     """Words and their embeddings (m, d), the means over their prompts; one text pass per process."""
-    from ..backbone import load_backbone
-
-    tower = load_backbone(model, pretrained, device, precision).text_tower
     encoded = tower.encode([prompt for _, texts in prompts for prompt in texts])
     owner = np.repeat(np.arange(len(prompts)), [len(texts) for _, texts in prompts])
     total = np.zeros((len(prompts), encoded.shape[1]), dtype=np.float32)

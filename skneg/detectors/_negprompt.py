@@ -62,11 +62,13 @@ class NegPromptDetector(PromptDetector):
     train_temperature : float, optional
         What cosines are divided by in training; None takes the model's own (0.01 for CLIP).
     score_temperature : float, default=1.0
-        What cosines are divided by in the score.
+        What cosines are divided by in the score. Changed after `fit`, it changes scores at once, and the
+        threshold with `calibrate`.
     batch_size : int, default=64
         Images per forward pass of the image tower.
     contamination : float, default=0.05
-        Share of images of the known classes that may be rejected.
+        Share of images of the known classes that may be rejected. Changed after `fit`, it takes effect
+        with `calibrate`, which trains nothing.
     calibration : {"auto", "holdout", "train"}, default="auto"
         Images that set the threshold: ``"holdout"`` sets `calibration_fraction` of them aside from
         training, which makes `contamination` hold on average for new images; ``"train"`` uses the
@@ -105,8 +107,12 @@ class NegPromptDetector(PromptDetector):
         The resolved `unknown_label`.
     calibration_embeddings_ : ndarray of shape (n_calibration, d)
         Embeddings that set the threshold, kept so that it can follow the vocabulary.
-    calibration_names_ : list of str
-        Their class names.
+    calibration_names_ : list of str or None
+        Their class names; None where they came without labels.
+    calibration_scores_ : ndarray of shape (n_calibration,)
+        Their scores, sorted, in the current vocabulary: what `p_values` compares with.
+    backbone_ : str or None
+        Name of the model that `fit` has used.
     n_features_in_ : int
         d; only after `fit` on embeddings.
 

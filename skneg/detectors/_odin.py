@@ -60,6 +60,11 @@ contamination, calibration, calibration_fraction, unknown_label, random_state, v
         super()._check_parameters()
         check_at_least("epsilon", self.epsilon, 0)
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        return tags
+
     def _represent(self, X: Any, reset: bool = False) -> Any:
         if is_embeddings(X):
             raise InputError(

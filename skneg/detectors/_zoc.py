@@ -95,6 +95,19 @@ calibration_fraction, unknown_label, random_state, verbose
                 f"each, such as a caption model; got {self.candidate_labels!r}."
             )
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        return tags
+
+    def _stored_state(self) -> dict[str, Any]:
+        state = super()._stored_state()
+        return {**state, "calibration_embeddings_": self.calibration_embeddings_.as_plain_values()}
+
+    def _restore_state(self, state: dict[str, Any]) -> None:
+        images = _CaptionedImages.from_plain_values(**state["calibration_embeddings_"])
+        super()._restore_state({**state, "calibration_embeddings_": images})
+
     def _make_bank(self, names: Sequence[str]) -> TextBank:
         positive = super()._make_bank(names).positive
         width = self._backbone().text_tower.embed_dim
@@ -185,6 +198,24 @@ class _CaptionedImages:
         """Some of the images; `rows` is what selects rows of an array."""
         words = [self.words[row] for row in np.arange(len(self))[rows]]
         return _CaptionedImages(self.embeddings[rows], words, self.vectors)
+
+    def as_plain_values(self) -> dict[str, Any]:
+        """Arrays and lists that `from_plain_values` takes; words that no image has are left out."""
+        distinct = list(dict.fromkeys(word for row in self.words for word in row))
+        vectors = [self.vectors[word] for word in distinct]
+        return {
+            "embeddings": self.embeddings,
+            "words": [list(row) for row in self.words],
+            "distinct": distinct,
+            "vectors": np.stack(vectors) if vectors else self.embeddings[:0],
+        }
+
+    @classmethod
+    def from_plain_values(
+        cls, embeddings: np.ndarray, words: list[list[str]], distinct: list[str], vectors: np.ndarray
+    ) -> _CaptionedImages:
+        named = dict(zip(distinct, vectors, strict=True))
+        return cls(embeddings, [tuple(row) for row in words], named)
 
 
 @dataclass(frozen=True, eq=False)

@@ -42,6 +42,10 @@ def is_embeddings(X: Any) -> bool:
         return X.ndim == 2 and X.dtype.kind == "f"
     if hasattr(X, "dtypes") and hasattr(X, "iloc") and getattr(X, "ndim", 0) == 2:
         return all(getattr(dtype, "kind", "O") == "f" for dtype in X.dtypes)
+    if hasattr(X, "__array__") and hasattr(X, "__len__"):
+        # Other libraries' arrays and tables; what says its dtype is not read, since it may lie on a disk.
+        X = X if hasattr(X, "ndim") and hasattr(X, "dtype") else np.asarray(X)
+        return X.ndim == 2 and getattr(X.dtype, "kind", "O") == "f"
     if isinstance(X, list | tuple) and X and isinstance(X[0], list | tuple):
         # A nested list of numbers is how scikit-learn users write a small matrix.
         return all(isinstance(value, float | np.floating) for row in X for value in row)
@@ -66,6 +70,8 @@ def as_image_sequence(X: Any) -> ImageSequence:
     InputTypeError, InputError
         If `X` is not such a container, or is empty.
     """
+    if isinstance(X, ImageSequence):
+        return X
     check_not_single(X)
     if hasattr(X, "tocsr"):
         raise InputTypeError("Sparse data was passed, but embeddings must be dense; use X.toarray().")
@@ -95,11 +101,14 @@ def _from_ndarray(X: np.ndarray) -> ImageSequence:
         return ImageSequence(len(X), lambda i: decode_image(X[i], i))
     if X.ndim == 4 and X.dtype == np.uint8:
         return ImageSequence(len(X), lambda i: decode_image(X[i], i))
-    hint = (
-        "add a leading axis for one image"
-        if X.ndim == 3 and X.dtype == np.uint8
-        else ("embeddings are 2-D float arrays, pixels are uint8 arrays (n, height, width, channels)")
-    )
+    if X.dtype.kind == "c":
+        hint = "Complex data not supported"
+    elif X.ndim == 1 and X.dtype.kind == "f":
+        hint = "Reshape your data with X.reshape(1, -1) if it is one embedding"
+    elif X.ndim == 3 and X.dtype == np.uint8:
+        hint = "add a leading axis for one image"
+    else:
+        hint = "embeddings are 2-D float arrays, pixels are uint8 arrays (n, height, width, channels)"
     raise InputError(f"X is an array of shape {X.shape} and dtype {X.dtype}: {hint}.")
 
 

@@ -1,0 +1,182 @@
+"""What `explain` and `nearest_words` return: numbers first, and a table to read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from .errors import MissingDependencyError
+
+_SHOWN = 10  # rows of a printed table
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Explanations:
+    """What lies behind the answers to n images; every attribute has one entry for each.
+
+    Attributes
+    ----------
+    answer : ndarray of shape (n,)
+        What `predict` answers.
+    score, decision, p_value : ndarray of shape (n,), float64
+        What `score_samples`, `decision_function` (the distance to the threshold) and `p_values` answer.
+    nearest_class, second_class : ndarray of shape (n,)
+        The two most likely classes, known or not; labels of ``classes_``. Where ``second_posterior`` is
+        0 no other class has any share, and the second is the first of the others.
+    nearest_posterior, second_posterior : ndarray of shape (n,), float64
+        Their closed-set posteriors, as of `predict_proba`.
+    class_margin : ndarray of shape (n,), float64
+        ``nearest_posterior - second_posterior``: near 0 where the image lies between two classes.
+    nearest_cosine, second_cosine : ndarray of shape (n,), float64, or None
+        Cosines of the image to their prompts; None where a detector knows classes by their images.
+    negative : ndarray of shape (n,), int, or None
+        Row of the nearest negative in ``text_bank_.negative``; this and all below are None where a
+        detector has no negatives.
+    negative_name : ndarray of shape (n,), str, or None
+        The negative's word, or the name of its class with its number in brackets.
+    negative_class : ndarray of shape (n,), or None
+        Label of the class whose negative it is; None where negatives belong to no class.
+    negative_cosine : ndarray of shape (n,), float64, or None
+        Cosine of the image to it.
+    negative_margin : ndarray of shape (n,), float64, or None
+        ``nearest_cosine - negative_cosine``: how much nearer a class is than any negative.
+    """
+
+    answer: np.ndarray
+    score: np.ndarray
+    decision: np.ndarray
+    p_value: np.ndarray
+    nearest_class: np.ndarray
+    nearest_posterior: np.ndarray
+    second_class: np.ndarray
+    second_posterior: np.ndarray
+    class_margin: np.ndarray
+    nearest_cosine: np.ndarray | None = None
+    second_cosine: np.ndarray | None = None
+    negative: np.ndarray | None = None
+    negative_name: np.ndarray | None = None
+    negative_class: np.ndarray | None = None
+    negative_cosine: np.ndarray | None = None
+    negative_margin: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.answer)
+
+    def __getitem__(self, rows: Any) -> Explanations:
+        """Some of the images: a number, a slice, a mask or row numbers."""
+        chosen = np.atleast_1d(np.arange(len(self))[rows])
+        return Explanations(**{name: values[chosen] for name, values in self.to_dict().items()})
+
+    def __iter__(self) -> Iterator[Explanations]:
+        return (self[row] for row in range(len(self)))
+
+    def to_dict(self) -> dict[str, np.ndarray]:
+        """Name and values of each column that the detector has."""
+        columns = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: values for name, values in columns.items() if values is not None}
+
+    def to_frame(self) -> Any:
+        """The columns as a pandas DataFrame, one row for each image."""
+        return _frame(self.to_dict())
+
+    def __str__(self) -> str:
+        shown = self[:_SHOWN]
+        columns = {
+            "image": [str(row) for row in range(len(shown))],
+            "answer": [str(label) for label in shown.answer],
+            "decision": [f"{value:+.4g}" for value in shown.decision],
+            "p-value": [f"{value:.3f}" for value in shown.p_value],
+            "nearest class": _candidates(shown.nearest_class, shown.nearest_posterior, shown.nearest_cosine),
+            "second class": _candidates(shown.second_class, shown.second_posterior, shown.second_cosine),
+        }
+        if shown.negative_name is not None and shown.negative_cosine is not None:
+            columns["nearest negative"] = [
+                f"{name} (cos {cosine:.3f})"
+                for name, cosine in zip(shown.negative_name, shown.negative_cosine, strict=True)
+            ]
+        return _table(columns, len(self))
+
+    __repr__ = __str__
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class NearestWords:
+    """The words nearest to each of m prompts.
+
+    Attributes
+    ----------
+    of : str
+        Which prompts they are: ``"negative"``, ``"positive"`` or ``"context"``.
+    prompts : list of str
+        What to call each: the class name, with the number of the negative in brackets, or the word.
+    words : ndarray of shape (m, n), str
+        Nearest first.
+    cosines : ndarray of shape (m, n), float64
+        In the order of `words`.
+    classes : ndarray of shape (m,), or None
+        Label of each prompt's class; None where prompts belong to no class.
+    """
+
+    of: str
+    prompts: list[str]
+    words: np.ndarray
+    cosines: np.ndarray
+    classes: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    def to_dict(self) -> dict[str, dict[str, float]]:
+        """For each prompt its words with their cosines, nearest first."""
+        rows = zip(self.prompts, self.words.tolist(), self.cosines.tolist(), strict=True)
+        return {prompt: dict(zip(words, cosines, strict=True)) for prompt, words, cosines in rows}
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame with one row for each prompt and word."""
+        n = self.words.shape[1]
+        columns: dict[str, Any] = {"prompt": np.repeat(self.prompts, n)}
+        if self.classes is not None:
+            columns["class"] = np.repeat(self.classes, n)
+        columns["rank"] = np.tile(np.arange(1, n + 1), len(self))
+        return _frame({**columns, "word": self.words.ravel(), "cosine": self.cosines.ravel()})
+
+    def __str__(self) -> str:
+        rows = zip(self.words[:_SHOWN], self.cosines[:_SHOWN], strict=True)
+        nearest = [
+            ", ".join(f"{word} ({cosine:.2f})" for word, cosine in zip(*row, strict=True)) for row in rows
+        ]
+        columns = {self.of: self.prompts[:_SHOWN], "nearest words (cosine)": nearest}
+        return _table(columns, len(self))
+
+    __repr__ = __str__
+
+
+def _candidates(labels: np.ndarray, posterior: np.ndarray, cosine: np.ndarray | None) -> list[str]:
+    shares = [f"{label} (p {share:.3f}" for label, share in zip(labels, posterior, strict=True)]
+    if cosine is None:
+        return [f"{share})" for share in shares]
+    return [f"{share}, cos {value:.3f})" for share, value in zip(shares, cosine, strict=True)]
+
+
+def _table(columns: Mapping[str, Sequence[str]], total: int) -> str:
+    widths = [max(map(len, (title, *cells))) for title, cells in columns.items()]
+    rows = [tuple(columns), *zip(*columns.values(), strict=True)]
+    lines = [
+        " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    hidden = total - len(rows) + 1
+    return "\n".join([*lines, f"... and {hidden} more; see to_dict() or to_frame()"] if hidden else lines)
+
+
+def _frame(columns: dict[str, Any]) -> Any:
+    try:
+        import pandas as pd
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(
+            "to_frame needs pandas, which is not installed: pip install pandas, or use to_dict()."
+        ) from error
+    return pd.DataFrame(columns)

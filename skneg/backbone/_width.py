@@ -1,0 +1,35 @@
+"""How wide a model's embeddings are, without its weights."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import open_clip
+
+from ._loading import load_backbone
+from ._tiny import TINY_FOLDER, TINY_NAME
+
+
+def embedding_width(model: str, pretrained: str | None = None) -> int:
+    """Length of a model's embeddings, read off its configuration.
+
+    The weights are loaded only where there is no configuration to read: then that says what is wrong.
+
+    Parameters
+    ----------
+    model, pretrained
+        See `skneg.backbone.load_backbone`.
+
+    Raises
+    ------
+    BackboneError
+        If the model cannot be had.
+    """
+    source = f"local-dir:{TINY_FOLDER}" if model == TINY_NAME else model
+    if source.startswith("local-dir:"):
+        source = f"local-dir:{Path(source.removeprefix('local-dir:')).expanduser()}"
+    with suppress(Exception):  # open_clip raises a dozen types for what is one fact: no such model
+        config = open_clip.get_model_config(source) or open_clip.get_model_config(source.replace("/", "-"))
+        return int(config["embed_dim"])
+    return load_backbone(model, pretrained, device="cpu").text_tower.embed_dim

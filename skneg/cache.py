@@ -1,0 +1,225 @@
+"""Embeddings on a disk, so that an image is encoded once however often it is asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from filelock import FileLock
+from PIL import Image
+
+from .errors import ImageError, InputTypeError, PersistenceError
+from .images import ImageSequence
+from .persistence._file import pack, read_bytes, unpack, write_bytes
+
+if TYPE_CHECKING:
+    from .backbone import Backbone
+
+_SUFFIX = ".safetensors"
+_CHUNK = 512  # images encoded between two writes: what an interrupted run loses
+
+
+class CacheWarning(UserWarning):
+    """A cached embedding is damaged, or the cache cannot be written; the embeddings given are right."""
+
+
+class EmbeddingCache:
+    """Embeddings by the content of the image, in one folder for each way of encoding.
+
+    Entries are safetensors files with a sha256, each written in whole or not at all. A damaged one is
+    never used: it warns, and the image is encoded again. To empty a cache, delete its folder.
+
+    Any number of processes may share a folder. While one encodes what is missing, others wait and then
+    read it, so that each image is encoded once. Where file locks do nothing, as on some network drives,
+    two processes may encode the same image; both get the same embedding.
+
+    Parameters
+    ----------
+    folder : str or os.PathLike
+        Made when the first embedding is written.
+    namespace : str
+        What the embeddings depend on beside the image; see `encoding_of`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from skneg.backbone import load_backbone
+    >>> from skneg.cache import EmbeddingCache, encoding_of
+    >>> from skneg.datasets import make_scenes
+    >>> from skneg.images import as_image_sequence
+    >>> images = as_image_sequence(make_scenes(4, random_state=0)[0])
+    >>> backbone = load_backbone("skneg-tiny")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     cache = EmbeddingCache(folder, encoding_of(backbone))
+    ...     cache.encode_through(images, backbone.image_tower.encode).shape, len(cache)
+    ((4, 128), 4)
+    """
+
+    def __init__(self, folder: str | os.PathLike, namespace: str) -> None:
+        if not isinstance(folder, str | os.PathLike):
+            raise InputTypeError(f"cache must be a folder, got {folder!r}.")
+        self.folder = Path(folder).expanduser() / namespace
+        self.namespace = namespace
+
+    def __len__(self) -> int:
+        """Number of embeddings, damaged ones included."""
+        return sum(1 for _ in self.folder.glob(f"??/[!.]*{_SUFFIX}"))
+
+    def encode_through(
+        self, images: Sequence[Any], encode: Callable[[Sequence[Any]], np.ndarray]
+    ) -> np.ndarray:
+        """Embeddings of images, of which only those not in the cache are encoded.
+
+        All images are decoded once to be recognised, those that are encoded once more.
+
+        Parameters
+        ----------
+        images : ImageSequence
+            Decoded images, as `skneg.images.as_image_sequence` gives.
+        encode : callable
+            Takes a sequence of some of the images; returns an array with a row for each.
+
+        Returns
+        -------
+        ndarray of shape (n, ...)
+
+        Raises
+        ------
+        ImageError
+            If an image cannot be read; has its ``index``.
+        """
+        keys = _keys(images)
+        position = {key: i for i, key in reversed(list(enumerate(keys)))}
+        found = {key: self.get(key) for key in position}
+        missing = [key for key, embedding in found.items() if embedding is None]
+        for start in range(0, len(missing), _CHUNK):
+            chunk = missing[start : start + _CHUNK]
+            with self._alone():
+                found.update((key, self.get(key)) for key in chunk)  # by another process, meanwhile
+                chunk = [key for key in chunk if found[key] is None]
+                if chunk:
+                    encoded = _encode_some(images, [position[key] for key in chunk], encode)
+                    found.update(zip(chunk, encoded, strict=True))
+                    self._put_all(chunk, encoded)
+        return np.stack([found[key] for key in keys])  # type: ignore[misc]  # none is None any more
+
+    def get(self, key: str) -> np.ndarray | None:
+        """The embedding of the image with a `content_key`, or None where there is no sound one."""
+        path = self._path(key)
+        if not path.exists():
+            return None
+        try:
+            header, tensors = unpack(read_bytes(path), str(path))
+            if header != self._header(key):
+                raise PersistenceError(f"{path} is the embedding of another image.")
+            return tensors["embedding"]
+        except PersistenceError as error:
+            warnings.warn(f"{error} The image is encoded again.", CacheWarning, stacklevel=3)
+            with contextlib.suppress(OSError):
+                path.unlink()
+            return None
+
+    def put(self, key: str, embedding: np.ndarray) -> None:
+        """Keep the embedding of the image with a `content_key`.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+        """
+        path = self._path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Not synced to the disk: what a power cut destroys is found by its checksum, and encoded again.
+        data = pack(self._header(key), {"embedding": np.ascontiguousarray(embedding)})
+        write_bytes(path, data, durable=False)
+
+    def _put_all(self, keys: Sequence[str], embeddings: np.ndarray) -> None:
+        try:
+            for key, embedding in zip(keys, embeddings, strict=True):
+                self.put(key, embedding)
+        except OSError as error:
+            warnings.warn(
+                f"embeddings could not be cached, and will be computed again: {error}",
+                CacheWarning,
+                stacklevel=4,
+            )
+
+    def _path(self, key: str) -> Path:
+        return self.folder / key[:2] / f"{key[2:]}{_SUFFIX}"
+
+    def _header(self, key: str) -> dict[str, str]:
+        return {"key": key, "namespace": self.namespace}
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other processes from encoding, where the file system can."""
+        with contextlib.ExitStack() as stack:
+            # Without a lock an image may be encoded twice, never wrongly; `_put_all` says what is amiss.
+            with contextlib.suppress(OSError, NotImplementedError):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(FileLock(self.folder / ".lock"))
+            yield
+
+
+def encoding_of(backbone: Backbone, local: bool = False) -> str:
+    """A short name of everything an embedding depends on beside the image.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        Its weights, how it prepares images, and the precision it computes in; not its name or device.
+    local : bool, default=False
+        Whether patches are embedded as well.
+
+    Returns
+    -------
+    str
+        Hexadecimal.
+    """
+    facts = [backbone.weights_sha256, backbone.settings, str(backbone.image_tower._dtype), bool(local)]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def content_key(image: Any) -> str:
+    """The sha256 of what is to be seen, the same for a file, its bytes and its pixels.
+
+    Parameters
+    ----------
+    image : PIL image, or float tensor of shape (3, height, width)
+        As the items of an `ImageSequence`.
+
+    Returns
+    -------
+    str
+        Hexadecimal.
+    """
+    if isinstance(image, Image.Image):
+        return hashlib.sha256(f"{image.mode} {image.size} ".encode() + image.tobytes()).hexdigest()
+    pixels = image.detach().cpu().float().numpy()
+    return hashlib.sha256(f"tensor {pixels.shape} ".encode() + pixels.tobytes()).hexdigest()
+
+
+def _keys(images: Sequence[Any]) -> list[str]:
+    # Decoding and hashing are C code, which releases the interpreter lock.
+    with warnings.catch_warnings(), ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        # Large images are refused; between one and two times the limit Pillow only warns.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return list(pool.map(lambda i: content_key(images[i]), range(len(images))))
+
+
+def _encode_some(
+    images: Sequence[Any], rows: Sequence[int], encode: Callable[[Sequence[Any]], np.ndarray]
+) -> np.ndarray:
+    try:
+        return encode(ImageSequence(len(rows), lambda i: images[rows[i]]))
+    except ImageError as error:
+        index = rows[error.index]
+        raise ImageError(str(error).replace(f"image {error.index} ", f"image {index} ", 1), index) from error

@@ -1,0 +1,272 @@
+"""Detectors to files and back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from inspect import getattr_static
+from platform import python_version
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from ..errors import InputError, PersistenceError, SknegError
+from ._backbones import check_backbone, check_files, describe_backbone, describe_files
+from ._file import pack, read_bytes, unpack, write_bytes
+from ._values import ValueReader, ValueWriter
+
+FORMAT = 1
+
+_DISTRIBUTIONS = ("numpy", "scikit-learn", "safetensors", "torch", "open_clip_torch")
+
+# Parameters that say where and how to compute, not what was learned.
+_REPLACEABLE = (
+    "model",
+    "pretrained",
+    "device",
+    "precision",
+    "batch_size",
+    "verbose",
+    "no_encoder",
+    "candidate_labels",
+)
+
+_HALVED_FROM = 2**21  # bytes of calibration embeddings that are still stored exactly
+
+_FITTED = {"classes_", "class_names_", "offset_", "temperature_"}
+
+
+def save(detector: Any, path: str | os.PathLike) -> None:
+    """Write a fitted detector to a file; see `NegPromptDetector.save`."""
+    check_is_fitted(detector)
+    writer = ValueWriter(lambda member, where: _describe(member, writer, f"{where}.", exact=True))
+    header = {
+        "format": FORMAT,
+        "versions": _versions(),
+        "detector": _describe(detector, writer, "", exact=False),
+    }
+    write_bytes(path, pack(header, writer.tensors))
+
+
+def load(path: str | os.PathLike, **parameters: Any) -> Any:
+    """Load a detector that was saved with its `save` method.
+
+    The file is never trusted: its checksum is compared first, it holds numbers and texts only, and the
+    class it names must be one of skneg's detectors. Its text bank is made again with the backbone,
+    which is loaded, or downloaded, as in `fit`, and must have the recorded weights.
+
+    Parameters
+    ----------
+    path : str or path
+    **parameters
+        Constructor parameters to replace: those that say where and how to compute (`model`, `pretrained`,
+        `device`, `precision`, `batch_size`, `verbose`, `no_encoder`), for weights that have moved or a
+        machine of another kind; and `candidate_labels` of `ZOCDetector`, a function, which no file
+        holds. Members of an ensemble get them too, as far as they have them. `model` alone resets
+        `pretrained`.
+
+    Returns
+    -------
+    detector
+        Of the class that was saved, fitted.
+
+    Raises
+    ------
+    PersistenceError
+        If the file is damaged, of a later format, not of skneg, or needs something that is gone.
+    BackboneError
+        If the backbone cannot be had, or has other weights than the recorded ones.
+    InputError
+        If a parameter cannot be replaced.
+
+    Warns
+    -----
+    UserWarning
+        If the recorded device is not on this machine; ``device="auto"`` is taken.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import skneg
+    >>> from skneg.datasets import make_scenes
+    >>> X, y = make_scenes(40, shapes=["star", "heart"], random_state=0)
+    >>> detector = skneg.MCMDetector(model="skneg-tiny").fit(X, y)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     detector.save(Path(folder) / "shapes.skneg")
+    ...     again = skneg.load(Path(folder) / "shapes.skneg", device="cpu")
+    >>> bool((again.score_samples(X) == detector.score_samples(X)).all())
+    True
+    """
+    return load_as(None, path, parameters)
+
+
+def load_as(expected: type | None, path: str | os.PathLike, parameters: Mapping[str, Any]) -> Any:
+    """Load a detector of one class, or of any."""
+    for name in parameters:
+        if name not in _REPLACEABLE:
+            raise InputError(f"load cannot replace {name!r}, only {', '.join(_REPLACEABLE)}.")
+    header, tensors = _read(path)
+    replaced: set[str] = set()
+    reader = ValueReader(tensors, lambda node: _restore(node, reader, parameters, replaced))
+    try:
+        record = header["detector"]
+        if expected is not None:
+            _check_class(_class_named(record["class"]), expected)
+        detector = _restore(record, reader, parameters, replaced)
+        check_is_fitted(detector)
+        if unused := sorted(set(tensors) - reader.used):
+            raise PersistenceError(f"it has a tensor {unused[0]!r} that belongs to nothing.")
+    except PersistenceError as error:
+        raise PersistenceError(f"{path}: {error}") from error
+    except (SknegError, MemoryError):
+        raise
+    except Exception as error:  # a forged file can break any line; that it is forged is one fact
+        raise PersistenceError(
+            f"{path}: its contents make no detector ({type(error).__name__}: {error})."
+        ) from error
+    if unknown := sorted(set(parameters) - replaced):
+        raise InputError(f"{path} has no detector with a parameter {unknown[0]!r} to replace.")
+    return detector
+
+
+def read_header(path: str | os.PathLike) -> dict[str, Any]:
+    """What a file says of itself, without loading the detector or its backbone.
+
+    Parameters
+    ----------
+    path : str or path
+
+    Returns
+    -------
+    dict
+        ``"format"``; ``"versions"`` of the libraries that wrote it; ``"detector"`` with ``"class"``,
+        ``"parameters"``, ``"attributes"`` (arrays are references to the file's tensors) and
+        ``"backbone"`` with its name and sha256.
+
+    Raises
+    ------
+    PersistenceError
+        If the file is damaged, of a later format or not of skneg.
+    """
+    return _read(path)[0]
+
+
+def _read(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    header, tensors = unpack(read_bytes(path), str(path))
+    found = header.get("format")
+    if type(found) is not int or found < 1:
+        raise PersistenceError(f"{path} has no format version ({found!r}).")
+    if found > FORMAT:
+        versions = header.get("versions")
+        wrote = versions.get("skneg") if isinstance(versions, dict) else None
+        raise PersistenceError(
+            f"{path} has format {found}; this skneg reads formats up to {FORMAT}. It was written by skneg "
+            f"{wrote}: upgrade to that version or a later one."
+        )
+    return header, tensors
+
+
+def _describe(detector: Any, writer: ValueWriter, where: str, exact: bool) -> dict[str, Any]:
+    name = type(detector).__name__
+    if name not in _class_names() or _class_named(name) is not type(detector):
+        raise PersistenceError(
+            f"{name} is not one of skneg's own detectors, which alone a file can name; use joblib for it."
+        )
+    parameters = {}
+    for key, value in detector.get_params(deep=False).items():
+        if key in _REPLACEABLE and callable(value):
+            parameters[key] = {"$": "function", "name": getattr(value, "__qualname__", repr(value))}
+        else:
+            parameters[key] = writer.write(value, f"{where}{key}")
+    attributes = {}
+    for key, value in detector._stored_state().items():
+        halve = not exact and key == "calibration_embeddings_" and isinstance(value, np.ndarray)
+        write = writer.write_halved if halve and value.nbytes > _HALVED_FROM else writer.write
+        attributes[key] = write(value, f"{where}{key}")
+    return {
+        "class": name,
+        "parameters": parameters,
+        "attributes": attributes,
+        "backbone": describe_backbone(detector),
+        "files": describe_files(detector) if attributes else {},
+    }
+
+
+def _restore(
+    record: dict[str, Any], reader: ValueReader, replacements: Mapping[str, Any], replaced: set[str]
+) -> Any:
+    cls = _class_named(record["class"])
+    nodes = dict(record["parameters"])
+    expected = cls._get_param_names()
+    if unknown := sorted(set(nodes) - set(expected)):
+        raise PersistenceError(f"{cls.__name__} has no parameter {unknown[0]!r}.")
+    mine = {name: value for name, value in replacements.items() if name in expected}
+    replaced.update(mine)
+    if "model" in mine:
+        mine.setdefault("pretrained", None)
+    for name, node in nodes.items():
+        if isinstance(node, dict) and node.get("$") == "function" and name not in mine:
+            raise PersistenceError(
+                f"{name} was a function ({node['name']}), which no file holds: skneg.load(path, {name}=...)."
+            )
+    kept = {name: reader.read(node) for name, node in nodes.items() if name not in mine}
+    detector = cls(**kept, **mine)
+
+    attributes = {name: reader.read(node) for name, node in record["attributes"].items()}
+    for name in attributes:
+        _check_attribute(cls, name, expected)
+    detector._restore_state(attributes)
+    is_ensemble = "detectors" in expected
+    if attributes and not is_ensemble and (missing := sorted(_FITTED - set(attributes))):
+        raise PersistenceError(f"its {cls.__name__} lacks {missing[0]!r}.")
+    if attributes:
+        check_files(detector, record["files"])
+        check_backbone(detector, record["backbone"], "device" in mine)
+        detector._check_parameters()
+        detector._remake()
+    return detector
+
+
+def _check_attribute(cls: type, name: str, parameters: list[str]) -> None:
+    """Refuse to let a file hide a method or a parameter behind data."""
+    if name in parameters or name.startswith("__") or getattr_static(cls, name, None) is not None:
+        raise PersistenceError(f"it has an attribute {name!r}, which {cls.__name__} does not learn.")
+
+
+def _class_names() -> set[str]:
+    from ..detectors import HOMES
+
+    return {*HOMES, "ScoreEnsemble"}
+
+
+def _class_named(name: Any) -> Any:
+    """A detector of skneg by its name; nothing else is ever imported for a file."""
+    from .. import detectors
+
+    if not isinstance(name, str) or name not in _class_names():
+        raise PersistenceError(f"it names the class {name!r}, which is not a detector of skneg.")
+    return getattr(detectors, name)
+
+
+def _check_class(found: type, expected: type) -> None:
+    # A detector may derive from another one, and still be something else to whoever asks for that.
+    is_abstract = expected.__name__ not in _class_names()
+    if found is not expected and not (is_abstract and issubclass(found, expected)):
+        raise PersistenceError(
+            f"it holds a {found.__name__}, not a {expected.__name__}; skneg.load takes any detector."
+        )
+
+
+def _versions() -> dict[str, str | None]:
+    from .. import __version__
+
+    versions: dict[str, str | None] = {"skneg": __version__, "python": python_version()}
+    for name in _DISTRIBUTIONS:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = None
+    return versions

@@ -1,0 +1,146 @@
+"""The file itself: sealed with a sha256, written in whole or not at all.
+
+A file is in the safetensors layout, so that other tools can look into it. Its one metadata entry,
+``skneg``, stands first in it and starts with the sha256 of the whole file, taken with zeros in the place
+of the digest. So the checksum lies at a fixed place, and is compared before anything is parsed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import PersistenceError
+
+# After 8 bytes with the length of safetensors' own header.
+_MAGIC = b'{"__metadata__":{"skneg":"'
+_DIGEST = slice(8 + len(_MAGIC), 8 + len(_MAGIC) + 64)
+_BLANK = b"0" * 64
+
+UNFINISHED = ".unfinished"
+
+
+def pack(header: dict[str, Any], tensors: dict[str, np.ndarray]) -> bytearray:
+    """The bytes of a file."""
+    from safetensors.numpy import save
+
+    data = bytearray(save(tensors, metadata={"skneg": _BLANK.decode() + json.dumps(header)}))
+    if not _is_marked(data):
+        raise PersistenceError("this version of safetensors writes its header in an unknown order.")
+    data[_DIGEST] = _digest(data)
+    return data
+
+
+def unpack(data: bytes, name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Header and tensors of a file's bytes, once the checksum has been found right.
+
+    Raises
+    ------
+    PersistenceError
+        If it is not a file of skneg, or damaged.
+    """
+    if not _is_marked(data):
+        raise PersistenceError(f"{name} is not a file of skneg, or its beginning is damaged.")
+    if _digest(data) != data[_DIGEST]:
+        raise PersistenceError(
+            f"{name} is damaged: its sha256 is not the recorded one. Copy it again, or save it anew."
+        )
+    from safetensors.numpy import load
+
+    try:
+        header_length = int.from_bytes(data[:8], "little")
+        metadata = json.loads(data[8 : 8 + header_length])["__metadata__"]["skneg"]
+        header = json.loads(metadata[len(_BLANK) :])
+        tensors = {key: value.copy() for key, value in load(bytes(data)).items()}
+    except MemoryError:
+        raise
+    except Exception as error:  # parsers raise a dozen types for what is one fact: not such a file
+        raise PersistenceError(
+            f"{name} cannot be parsed, though its sha256 is right ({type(error).__name__}: {error})."
+        ) from error
+    if not isinstance(header, dict):
+        raise PersistenceError(f"{name} has a header that is no JSON object.")
+    return header, tensors
+
+
+def read_bytes(path: str | os.PathLike) -> bytes:
+    """The bytes of a finished file."""
+    source = Path(path).expanduser()
+    if source.name.endswith(UNFINISHED):
+        raise PersistenceError(f"{source} is what an interrupted save left behind; delete it.")
+    try:
+        if not source.is_file():
+            raise PersistenceError(f"{source} does not exist or is not a file.")
+        return source.read_bytes()
+    except OSError as error:
+        if isinstance(error, PersistenceError):
+            raise
+        raise PersistenceError(f"{source} cannot be read ({error}).") from error
+
+
+def write_bytes(path: str | os.PathLike, data: bytes | bytearray, durable: bool = True) -> None:
+    """Write a file in whole or not at all, whatever happens in between.
+
+    `durable` also waits for the disk, for files that cannot be made again: it survives a power cut.
+
+    Raises
+    ------
+    PersistenceError
+        If it cannot be written; what the file held before is then still there.
+    """
+    target = Path(os.path.realpath(Path(path).expanduser()))  # through links, as `open` would
+    # Unique, so that two processes do not write into each other's; hidden from "*.skneg".
+    unfinished = target.with_name(f".{target.name}.{secrets.token_hex(8)}{UNFINISHED}")
+    try:
+        try:
+            with open(unfinished, "xb") as file:
+                file.write(data)
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
+            os.replace(unfinished, target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                unfinished.unlink()
+            raise
+    except OSError as error:
+        raise PersistenceError(
+            f"{target} could not be written ({error}); what was there before is unchanged."
+        ) from error
+    if durable:
+        _sync_folder(target.parent)
+
+
+def sha256_of_file(path: str | os.PathLike) -> str:
+    """The sha256 of any file, in hexadecimal."""
+    with open(Path(path).expanduser(), "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _is_marked(data: bytes | bytearray) -> bool:
+    return data[8 : _DIGEST.start] == _MAGIC and len(data) > _DIGEST.stop
+
+
+def _digest(data: bytes | bytearray) -> bytes:
+    view = memoryview(data)
+    sha = hashlib.sha256(view[: _DIGEST.start])
+    sha.update(_BLANK)
+    sha.update(view[_DIGEST.stop :])
+    return sha.hexdigest().encode()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name durable, where the system can; the file under it is in any case."""
+    with contextlib.suppress(OSError):  # Windows opens no folders, some network drives sync none
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,15 @@
+"""Displays: `plot` draws with matplotlib, `frame` hands the numbers back. matplotlib is optional."""
+
+from .._lazy import attach
+
+_HOMES = {
+    "EmbeddingMapDisplay": "_embedding_map",
+    "OODRocDisplay": "_roc",
+    "ScoreHistogramDisplay": "_histogram",
+    "SimilarityDisplay": "_similarity",
+    "TrainingCurveDisplay": "_training_curve",
+}
+
+__all__ = sorted(_HOMES)
+
+__getattr__, __dir__ = attach(__name__, _HOMES)

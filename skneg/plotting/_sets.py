@@ -1,0 +1,107 @@
+"""From what users hand in to named sets of images: the known classes first, then unknown ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import reduce
+from typing import Any
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from ..base import BaseDetector
+from ..errors import InputError, InputTypeError
+from ..vocabulary import check_labels
+
+ID, OOD = "ID", "OOD"
+
+Prepare = Callable[[Any], Any]
+
+
+def unwrap(estimator: Any) -> tuple[Any, Prepare]:
+    """The fitted detector at the end of Pipelines and searches, and what must be done to X before it."""
+    check_is_fitted(estimator)
+    steps: list[Prepare] = []
+    while True:
+        if hasattr(estimator, "best_estimator_"):
+            estimator = estimator.best_estimator_
+        elif isinstance(estimator, Pipeline):
+            if len(estimator) > 1:
+                steps.append(estimator[:-1].transform)
+            estimator = estimator[-1]
+        else:
+            return estimator, lambda X: reduce(lambda Z, step: step(Z), steps, X)
+
+
+def need(detector: Any, attribute: str, display: str, hint: str) -> Any:
+    """An attribute of the detector, or an error that says what to give instead."""
+    if not hasattr(detector, attribute):
+        raise InputTypeError(f"{display} needs {attribute}, which {type(detector).__name__} lacks: {hint}")
+    return getattr(detector, attribute)
+
+
+def named(values: Any) -> dict[str, Any]:
+    """OOD sets by name; a single one is called "OOD"."""
+    if values is None:
+        return {}
+    if not isinstance(values, Mapping):
+        return {OOD: values}
+    for name in values:
+        if not isinstance(name, str) or name == ID:
+            raise InputError(f"a set of OOD images cannot be called {name!r}; give it another text as name.")
+    return dict(values)
+
+
+def by_set(
+    detector: Any, of_images: Callable[[Any], np.ndarray], X: Any, y: Any, ood: Any
+) -> dict[str, np.ndarray]:
+    """`of_images`, an array with a row for each image, for each set."""
+    others = named(ood)
+    values = of_images(X)
+    known = np.ones(len(values), dtype=bool) if y is None else _is_known(detector, y, len(values))
+    if not known.any():
+        raise InputError(f"y has no known class: all {len(values)} rows are unknown.")
+    sets = {ID: values[known]}
+    if not known.all():
+        if OOD in others:
+            raise InputError(
+                f'y makes {(~known).sum()} rows of X the set "{OOD}", and `ood` holds another of this name: '
+                "pass a mapping with other names, or leave y out."
+            )
+        sets[OOD] = values[~known]
+    return sets | {name: of_images(images) for name, images in others.items()}
+
+
+def _is_known(detector: Any, y: Any, n_samples: int) -> np.ndarray:
+    hint = "leave y out and pass OOD images as `ood`."
+    unknown_label = need(detector, "unknown_label_", "y", hint)
+    labels = check_labels(y, n_samples)
+    known = np.isin(labels, detector.classes_)
+    strange = ~known & (labels != unknown_label)
+    if strange.any():
+        row = int(strange.argmax())
+        raise InputError(
+            f"y[{row}] is {labels[row].item()!r}, neither a class of the detector nor its unknown label "
+            f"({unknown_label!r}). Label OOD rows with the unknown label, or pass them as `ood`."
+        )
+    return known
+
+
+def embed(detector: Any, prepare: Prepare, display: str) -> Callable[[Any], np.ndarray]:
+    """A function from images to the unit-norm embeddings (n, d) that the detector's bank is compared with."""
+    if not isinstance(detector, BaseDetector):
+        raise InputTypeError(
+            f"{display} compares images with a text bank, which {type(detector).__name__} lacks: give a "
+            "detector of its own, such as one of a ScoreEnsemble's detectors."
+        )
+
+    def of_images(X: Any) -> np.ndarray:
+        X = prepare(X)
+        if isinstance(X, np.ndarray) and X.ndim == 3 and X.dtype.kind == "f":
+            # Index 0 is the whole image; the rest are its patches, which have no place in the picture.
+            X = detector._represent(X)[:, 0]
+        # Not `_represent`: detectors that see more than embeddings would go to the pixels, or write captions.
+        return detector._embed(X)
+
+    return of_images

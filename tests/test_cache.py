@@ -1,0 +1,229 @@
+import io
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from skneg import CLIPImageEncoder
+from skneg.backbone import load_backbone
+from skneg.cache import CacheWarning, EmbeddingCache, content_key, encoding_of
+from skneg.errors import ImageError, InputTypeError
+from skneg.images import as_image_sequence
+
+
+class Tower:
+    """Encodes an image as its mean colour, and keeps what it was asked for."""
+
+    def __init__(self):
+        self.seen = []
+
+    def __call__(self, images):
+        pixels = [np.asarray(images[i], dtype=np.float32) for i in range(len(images))]
+        self.seen += [p.mean() for p in pixels]
+        return np.array([p.mean(axis=(0, 1)) for p in pixels])
+
+
+@pytest.fixture
+def images():
+    return as_image_sequence(np.random.default_rng(0).integers(0, 256, (7, 9, 9, 3), dtype=np.uint8))
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return EmbeddingCache(tmp_path, "test")
+
+
+def entries(cache):
+    return sorted(cache.folder.glob("??/*"))
+
+
+def test_what_was_encoded_is_not_encoded_again(cache, images):
+    tower = Tower()
+    first = cache.encode_through(images, tower)
+    again = EmbeddingCache(cache.folder.parent, "test").encode_through(images, tower)
+    np.testing.assert_array_equal(first, Tower()(images))
+    np.testing.assert_array_equal(again, first)
+    assert len(tower.seen) == len(cache) == 7
+
+
+def test_only_new_images_are_encoded_in_any_order(cache, images):
+    tower = Tower()
+    some = as_image_sequence([images[i] for i in (5, 2)])
+    mixed = as_image_sequence([images[i] for i in (6, 5, 6, 0, 2)])
+    cache.encode_through(some, tower)
+    embeddings = cache.encode_through(mixed, tower)
+    np.testing.assert_array_equal(embeddings, Tower()(mixed))
+    assert len(tower.seen) == 4  # 6 is there twice
+
+
+def test_an_image_is_the_same_as_file_bytes_and_pixels(tmp_path, images):
+    image = images[0]
+    image.save(tmp_path / "a.png")
+    buffer = io.BytesIO()
+    image.save(buffer, "BMP")
+    forms = as_image_sequence([image, np.asarray(image), str(tmp_path / "a.png"), buffer.getvalue()])
+    assert len({content_key(forms[i]) for i in range(4)}) == 1
+
+
+def test_the_same_pixels_in_another_shape_are_another_image():
+    pixels = np.arange(54, dtype=np.uint8)
+    a, b = (Image.fromarray(pixels.reshape(shape)) for shape in ((3, 6, 3), (6, 3, 3)))
+    assert content_key(a) != content_key(b)
+
+
+def test_ways_of_encoding_do_not_mix(tmp_path, images):
+    backbone = load_backbone("skneg-tiny")
+    half = load_backbone("skneg-tiny", precision="bf16")
+    names = {encoding_of(backbone), encoding_of(backbone, local=True), encoding_of(half)}
+    assert len(names) == 3
+    for name in names:
+        tower = Tower()
+        EmbeddingCache(tmp_path, name).encode_through(images, tower)
+        assert len(tower.seen) == 7
+
+
+def test_other_weights_are_another_way_of_encoding(tmp_path):
+    import shutil
+
+    from safetensors.numpy import load_file, save_file
+
+    from skneg.backbone._tiny import TINY_FOLDER, WEIGHTS_NAME
+
+    folder = shutil.copytree(TINY_FOLDER, tmp_path / "model")
+    same = encoding_of(load_backbone(f"local-dir:{folder}"))
+    weights = load_file(folder / WEIGHTS_NAME)
+    name = next(name for name in weights if name.startswith("visual.") and name.endswith(".bias"))
+    weights[name] = weights[name] + 1
+    save_file(weights, folder / WEIGHTS_NAME)
+    moved = shutil.move(folder, tmp_path / "retrained")
+    assert same == encoding_of(load_backbone("skneg-tiny"))
+    assert encoding_of(load_backbone(f"local-dir:{moved}")) != same
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "flipped", "text"])
+def test_a_damaged_entry_warns_and_is_encoded_again(damage, cache, images):
+    cache.encode_through(images, Tower())
+    path = entries(cache)[3]
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 1
+    damaged = {"truncated": data[:-5], "empty": b"", "flipped": data, "text": b"embedding"}[damage]
+    path.write_bytes(damaged)
+    tower = Tower()
+    with pytest.warns(CacheWarning, match=str(path)) as caught:
+        embeddings = cache.encode_through(images, tower)
+    assert len(caught) == len(tower.seen) == 1
+    np.testing.assert_array_equal(embeddings, Tower()(images))
+    cache.encode_through(images, tower)
+    assert len(tower.seen) == 1
+
+
+def test_no_flipped_bit_is_used(cache, images):
+    one = as_image_sequence([images[0]])
+    key = content_key(images[0])
+    cache.encode_through(one, Tower())
+    path = entries(cache)[0]
+    data = path.read_bytes()
+    for position in range(len(data)):
+        path.write_bytes(data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :])
+        with pytest.warns(CacheWarning):
+            assert cache.get(key) is None, position
+
+
+def test_the_entry_of_another_image_is_not_used(cache, images):
+    cache.encode_through(images, Tower())
+    first, second = entries(cache)[:2]
+    first.write_bytes(second.read_bytes())
+    with pytest.warns(CacheWarning, match="another image"):
+        embeddings = cache.encode_through(images, Tower())
+    np.testing.assert_array_equal(embeddings, Tower()(images))
+
+
+def test_a_folder_that_cannot_be_written_warns_and_gives_the_embeddings(tmp_path, images):
+    (tmp_path / "file").write_text("in the way")
+    cache = EmbeddingCache(tmp_path / "file", "test")
+    with pytest.warns(CacheWarning, match="could not be cached"):
+        embeddings = cache.encode_through(images, Tower())
+    np.testing.assert_array_equal(embeddings, Tower()(images))
+
+
+def test_an_interrupted_run_keeps_what_it_has(cache, images, monkeypatch):
+    monkeypatch.setattr("skneg.cache._CHUNK", 3)
+
+    def interrupted(some, tower=Tower()):  # noqa: B008
+        if tower.seen:
+            raise KeyboardInterrupt
+        return tower(some)
+
+    with pytest.raises(KeyboardInterrupt):
+        cache.encode_through(images, interrupted)
+    tower = Tower()
+    cache.encode_through(images, tower)
+    assert len(tower.seen) == 4
+    assert not list(cache.folder.glob("**/*.unfinished"))
+
+
+def test_who_comes_while_another_encodes_waits_and_encodes_nothing(cache, images, monkeypatch):
+    monkeypatch.setattr("skneg.cache._CHUNK", 2)
+    start, tower = threading.Barrier(2), Tower()
+
+    def slowly(some):
+        time.sleep(0.05)
+        return tower(some)
+
+    def work(_):
+        start.wait(30)
+        # A lock of its own for each, as in two processes.
+        return EmbeddingCache(cache.folder.parent, "test").encode_through(images, slowly)
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(work, range(2))
+    np.testing.assert_array_equal(first, second)
+    assert len(tower.seen) == 7
+
+
+class TestEncoder:
+    def test_gives_the_embeddings_it_gives_without_a_cache(self, tmp_path, scenes):
+        X = scenes[0][:20]
+        plain = CLIPImageEncoder(model="skneg-tiny").transform(X)
+        encoder = CLIPImageEncoder(model="skneg-tiny", cache=str(tmp_path))
+        for _ in range(2):
+            np.testing.assert_allclose(encoder.transform(X[::-1])[::-1], plain, atol=1e-6)
+        local = CLIPImageEncoder(model="skneg-tiny", local=True, cache=tmp_path).transform(X)
+        np.testing.assert_allclose(local[:, 0], plain, atol=1e-6)
+
+    def test_takes_preprocessed_tensors(self, tmp_path, scenes):
+        import torch
+
+        tower = load_backbone("skneg-tiny").image_tower
+        images = as_image_sequence(scenes[0][:4])
+        X = torch.from_numpy(tower.pixels(images, range(4)))
+        encoder = CLIPImageEncoder(model="skneg-tiny", cache=tmp_path)
+        for _ in range(2):
+            np.testing.assert_allclose(encoder.transform(X), tower.encode(images), atol=1e-6)
+
+    def test_names_the_unreadable_image_by_its_place_in_the_input(self, tmp_path, scenes):
+        encoder = CLIPImageEncoder(model="skneg-tiny", cache=tmp_path)
+        encoder.transform(scenes[0][:3])
+        with pytest.raises(ImageError, match="image 4 ") as caught:
+            encoder.transform([*scenes[0][:4], b"broken"])
+        assert caught.value.index == 4
+
+    def test_names_the_unfit_tensor_by_its_place_in_the_input(self, tmp_path):
+        import torch
+
+        size = load_backbone("skneg-tiny").image_tower.image_size
+        encoder = CLIPImageEncoder(model="skneg-tiny", cache=tmp_path)
+        X = torch.zeros(3, 3, *size)
+        encoder.transform(X)
+        X[2] = torch.nan
+        with pytest.raises(ImageError, match="image 2 holds NaN") as caught:
+            encoder.transform(X)
+        assert caught.value.index == 2
+
+    @pytest.mark.parametrize("cache", [3, True, ["folder"]])
+    def test_refuses_what_is_no_folder(self, cache, scenes):
+        with pytest.raises(InputTypeError, match="cache must be a folder"):
+            CLIPImageEncoder(model="skneg-tiny", cache=cache).transform(scenes[0][:2])

@@ -1,0 +1,673 @@
+"""Detectors as files: what survives, what is refused, what a crash or a full disk leaves."""
+
+import errno
+import hashlib
+import json
+import os
+import pickle
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import tracemalloc
+from pathlib import Path
+
+import joblib
+import numpy as np
+import open_clip
+import pytest
+import torch
+from safetensors.numpy import load_file, save_file
+from sklearn.exceptions import NotFittedError
+
+import skneg
+from skneg.backbone import load_backbone
+from skneg.backbone._tiny import TINY_FOLDER, WEIGHTS_NAME
+from skneg.base import BaseDetector
+from skneg.errors import BackboneError, InputError, PersistenceError, SknegError
+from skneg.persistence import read_header
+from skneg.persistence._file import _DIGEST, UNFINISHED, _digest, pack, unpack
+from skneg.persistence._values import ValueReader, ValueWriter
+
+from .conftest import KNOWN, STRANGE
+from .test_common import BY_IMAGES, EXCUSED, LOCAL, NAMES, OWN_PROMPTS, PIXELS, QUICK, words_for
+
+METHODS = ("score_samples", "decision_function", "predict", "predict_proba", "p_values")
+CLOSED = {name for (name, _), why in EXCUSED.items() if why in (BY_IMAGES, OWN_PROMPTS)}
+PIXEL_READERS = {name for (name, _), why in EXCUSED.items() if why == PIXELS}
+
+
+def assert_answers_alike(one, other, X):
+    for method in METHODS:
+        if hasattr(one, method):
+            np.testing.assert_array_equal(getattr(one, method)(X), getattr(other, method)(X), strict=True)
+
+
+def sha256(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def forge(path, change):
+    """Change a file's header as an attacker would, with the right checksum."""
+    header, tensors = unpack(path.read_bytes(), "")
+    change(header, tensors)
+    path.write_bytes(pack(header, tensors))
+    return path
+
+
+def with_bank(names, width=16, seed=0, **parameters):
+    """A detector that needs no backbone, fitted on points around its text embeddings."""
+    rng = np.random.default_rng(seed)
+    bank = rng.normal(size=(len(names), width)).astype(np.float32)
+    X = np.repeat(bank, 10, axis=0) + rng.normal(scale=0.2, size=(10 * len(names), width))
+    return skneg.MCMDetector(text_bank=bank, class_names=names, **parameters).fit(X), X
+
+
+@pytest.fixture
+def saved(tmp_path):
+    detector, X = with_bank(["cat", "dog", "newt"])
+    detector.save(tmp_path / "a.skneg")
+    return tmp_path / "a.skneg", detector, X
+
+
+@pytest.fixture(scope="module")
+def learned(embedded):
+    X, y = embedded
+    return skneg.NegPromptDetector(
+        model="skneg-tiny", positive_steps=2, negative_steps=2, random_state=0
+    ).fit(X, y)
+
+
+@pytest.fixture(scope="module")
+def no_encoder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("clipn") / "no.safetensors"
+    X, _, captions = skneg.datasets.make_scenes(64, return_captions=True, random_state=0)
+    skneg.train_no_encoder(X, list(captions), model="skneg-tiny", n_epochs=1, random_state=0, out=path)
+    return path
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_detector_answers_alike_after_loading(name, scenes, embedded, no_encoder, tmp_path):
+    sees_more = name in {*LOCAL, *PIXEL_READERS}
+    X, y = (scenes[0][:60], scenes[1][:60]) if sees_more else embedded
+    extra = {"no_encoder": no_encoder} if name == "CLIPNDetector" else {}
+    back = {"candidate_labels": words_for} if name == "ZOCDetector" else {}
+    detector = getattr(skneg, name)(
+        model="skneg-tiny", contamination=0.1, random_state=0, **{**QUICK.get(name, {}), **extra}
+    ).fit(X, y)
+    detector.save(tmp_path / "a.skneg")
+    again = skneg.load(tmp_path / "a.skneg", **back)
+    assert type(again) is type(detector)
+    assert again.get_params() == detector.get_params()
+    assert vars(again).keys() == vars(detector).keys()
+    assert_answers_alike(detector, again, X[:20])
+    assert again.backbone_ == detector.backbone_
+
+    names = KNOWN[:5] if name in CLOSED else STRANGE
+    detector.set_vocabulary(names)
+    again.set_vocabulary(names)
+    np.testing.assert_array_equal(again.score_samples(X[:9]), detector.score_samples(X[:9]))
+    assert again.offset_ == pytest.approx(detector.offset_, abs=1e-3)
+    again.save(tmp_path / "b.skneg")
+    assert_answers_alike(again, type(again).load(tmp_path / "b.skneg", **back), X[:9])
+
+
+def test_a_fresh_process_gives_the_same_bits(learned, scenes, tmp_path):
+    learned.save(tmp_path / "a.skneg")
+    np.save(tmp_path / "X.npy", scenes[0][:20])
+    code = (
+        "import numpy as np, skneg, sys; d = skneg.load('a.skneg');"
+        "np.save('scores.npy', d.decision_function(np.load('X.npy')))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(skneg.__file__).parents[1])}
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, env=environment)
+    np.testing.assert_array_equal(np.load(tmp_path / "scores.npy"), learned.decision_function(scenes[0][:20]))
+
+
+@pytest.mark.parametrize(
+    ("names", "unknown_label", "labels"),
+    [
+        ({3: "Ångström", 7: "日本語 の 名", 9: "🦊"}, "auto", [3, 7, 9]),
+        ({"b": "bee", "a": 'quote " \\ \n'}, None, ["a", "b"]),
+        (("ant", "bee"), "nothing known", ["ant", "bee"]),
+    ],
+)
+def test_names_and_labels_of_all_kinds_survive(names, unknown_label, labels, tmp_path):
+    detector, X = with_bank(names, unknown_label=unknown_label)
+    detector.save(tmp_path / "a.skneg")
+    again = skneg.load(tmp_path / "a.skneg")
+    assert again.classes_.tolist() == labels
+    assert again.class_names_ == detector.class_names_
+    assert again.class_names == names
+    assert type(again.class_names) is type(names)
+    assert again.unknown_label_ == detector.unknown_label_
+    assert_answers_alike(detector, again, np.concatenate([X, -X]))
+
+
+def test_classes_without_images_survive(embedded, tmp_path):
+    X, y = embedded
+    numbers = np.searchsorted(sorted(KNOWN), y)
+    detector = skneg.NegPromptDetector(
+        model="skneg-tiny", class_names=[*sorted(KNOWN), *STRANGE], positive_steps=1, negative_steps=1,
+        random_state=np.random.RandomState(3),
+    ).fit(X, numbers)  # fmt: skip
+    detector.save(tmp_path / "a.skneg")
+    again = skneg.load(tmp_path / "a.skneg")
+    assert again.classes_.tolist() == list(range(10))
+    assert_answers_alike(detector, again, X)
+    assert again.random_state.randint(1000) == detector.random_state.randint(1000)
+
+
+@pytest.mark.parametrize("refit", [False, True])
+def test_ensembles_are_saved_with_their_members(refit, scenes, embedded, tmp_path):
+    X, y = embedded
+    parts = [
+        skneg.NegPromptDetector(
+            model="skneg-tiny", positive_steps=1, negative_steps=1, contamination=0.1, random_state=0
+        ),
+        skneg.KNNDetector(contamination=0.1, random_state=0),
+    ]
+    members = parts if refit else [part.fit(X, y) for part in parts]
+    ensemble = skneg.ScoreEnsemble(members, method="rank", contamination=0.1)
+    if refit:
+        ensemble.fit(X, y)
+    ensemble.save(tmp_path / "a.skneg")
+    again = skneg.ScoreEnsemble.load(tmp_path / "a.skneg", batch_size=3)
+    assert_answers_alike(ensemble, again, X)
+    assert again.offset_ == ensemble.offset_
+    assert hasattr(again.detectors[0], "classes_") is not refit
+    assert again.detectors[0].batch_size == again.detectors[1].batch_size == 3
+    assert_answers_alike(again, pickle.loads(pickle.dumps(again)), X)
+    narrowed = again.set_vocabulary(KNOWN[:5])
+    narrowed.save(tmp_path / "b.skneg")
+    assert_answers_alike(narrowed, skneg.load(tmp_path / "b.skneg"), X)
+
+
+def test_values_of_all_kinds_survive():
+    fortran = np.asfortranarray(np.arange(6.0).reshape(2, 3))
+    values = {
+        "list": [1, 2.5, "x", None, True, float("inf")], "tuple": (1, (2, [3])), "dict": {0: "a", "0": {}},
+        "floats": np.float32([[1.5]]), "fortran": fortran, "same": fortran, "point": np.array(3),
+        "none": np.empty((0, 4), np.float16), "words": np.array([["a", "bé"]], dtype="<U9"),
+        "objects": np.array(["a", 1], dtype=object), "path": Path("x/y"), "truth": np.array([True, False]),
+        "number": np.int64(7), "text": np.str_("z"),
+    }  # fmt: skip
+    writer = ValueWriter(None)
+    node = json.loads(json.dumps(writer.write(values, "")))
+    reader = ValueReader(unpack(pack({}, writer.tensors), "")[1], None)
+    again = reader.read(node)
+    assert list(again) == list(values)
+    for key, value in values.items():
+        if isinstance(value, np.ndarray):
+            np.testing.assert_array_equal(again[key], value, strict=True)
+        else:
+            assert again[key] == value
+            assert isinstance(value, np.generic | Path) or type(again[key]) is type(value)
+    assert again["fortran"].flags.f_contiguous
+    assert again["same"] is again["fortran"]
+    assert again["words"].dtype == "<U9"
+
+
+@pytest.mark.parametrize("value", [object(), {1, 2}, np.array([1j]), lambda x: x, b"bytes", [print]])
+def test_what_a_file_cannot_hold_is_refused_by_name(value, saved):
+    path, detector, _ = saved
+    before = sha256(path)
+    with pytest.raises(PersistenceError, match="class_names.* a"):
+        detector.set_params(class_names=value).save(path)
+    assert sha256(path) == before
+
+
+def test_own_subclasses_and_unfitted_detectors_are_not_saved(tmp_path):
+    class Mine(skneg.MCMDetector):
+        pass
+
+    with pytest.raises(NotFittedError):
+        skneg.MCMDetector().save(tmp_path / "a.skneg")
+    own = Mine(text_bank=np.eye(2), class_names=["a", "b"]).fit(np.eye(2).repeat(20, axis=0))
+    with pytest.raises(PersistenceError, match="Mine is not one of skneg's own"):
+        own.save(tmp_path / "a.skneg")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_function_is_asked_for_again(scenes, tmp_path):
+    X, y = scenes[0][:40], scenes[1][:40]
+    detector = skneg.ZOCDetector(candidate_labels=words_for, model="skneg-tiny").fit(X, y)
+    detector.save(tmp_path / "a.skneg")
+    with pytest.raises(PersistenceError, match=r"words_for.*load\(path, candidate_labels=\.\.\.\)"):
+        skneg.load(tmp_path / "a.skneg")
+    assert skneg.load(tmp_path / "a.skneg", candidate_labels=words_for).candidate_labels is words_for
+
+
+def test_a_load_of_another_class_is_refused(saved):
+    path = saved[0]
+    with pytest.raises(PersistenceError, match="holds a MCMDetector, not a NegPromptDetector"):
+        skneg.NegPromptDetector.load(path)
+    assert type(skneg.MCMDetector.load(path)) is type(BaseDetector.load(path)) is skneg.MCMDetector
+    # LSNDetector derives from CoOpDetector.
+    forge(path, lambda header, _: header["detector"].update({"class": "LSNDetector"}))
+    with pytest.raises(PersistenceError, match="LSNDetector, not a CoOpDetector"):
+        skneg.CoOpDetector.load(path)
+
+
+def test_only_where_and_how_to_compute_can_be_replaced(saved):
+    path = saved[0]
+    assert skneg.load(path, batch_size=7).batch_size == 7
+    with pytest.raises(InputError, match="cannot replace 'contamination'"):
+        skneg.load(path, contamination=0.1)
+    with pytest.raises(InputError, match="no detector with a parameter 'no_encoder'"):
+        skneg.load(path, no_encoder="x")
+
+
+class TestSize:
+    def test_a_thousand_classes_take_less_than_5_mb(self, tmp_path):
+        # 512-d as ViT-B/16, 16 shots, a fifth of them held out.
+        vision = {"layers": [1, 1, 1, 1], "width": 16, "image_size": 64}
+        text = {"context_length": 32, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 1}
+        torch.manual_seed(0)
+        network = open_clip.CLIP(embed_dim=512, vision_cfg=vision, text_cfg=text)
+        save_file({k: v.numpy() for k, v in network.state_dict().items()}, tmp_path / WEIGHTS_NAME)
+        config = {
+            "model_cfg": {"embed_dim": 512, "vision_cfg": vision, "text_cfg": text},
+            "preprocess_cfg": {},
+        }
+        (tmp_path / "open_clip_config.json").write_text(json.dumps(config))
+
+        X = np.random.default_rng(0).normal(size=(16_000, 512)).astype(np.float32)
+        y = np.repeat([f"class {i} with a name" for i in range(1000)], 16)
+        detector = skneg.NegPromptDetector(
+            model=f"local-dir:{tmp_path}", positive_steps=0, negative_steps=0, n_ctx=16, context_init=None,
+            random_state=0,
+        ).fit(X, y)  # fmt: skip
+        assert len(detector.calibration_embeddings_) == 3200
+        assert detector.text_bank_.negative.shape == (2000, 512)
+        detector.save(tmp_path / "a.skneg")
+        wider = 3 * 16 * (512 - 64) * 4  # contexts of ViT-B/16 are 512 wide
+        assert (tmp_path / "a.skneg").stat().st_size + wider < 5e6
+
+        again = skneg.load(tmp_path / "a.skneg")
+        assert_answers_alike(detector, again, X[:50])
+        assert again.calibration_embeddings_.dtype == np.float32
+        np.testing.assert_allclose(again.calibration_embeddings_, detector.calibration_embeddings_, atol=1e-4)
+        again.calibrate()
+        assert again.offset_ == pytest.approx(detector.offset_, rel=1e-3)
+
+    def test_few_calibration_images_are_kept_exactly(self, learned, tmp_path):
+        learned.save(tmp_path / "a.skneg")
+        again = skneg.load(tmp_path / "a.skneg")
+        np.testing.assert_array_equal(again.calibration_embeddings_, learned.calibration_embeddings_)
+        assert (tmp_path / "a.skneg").stat().st_size < 30_000
+
+    def test_joblib_and_pickle_hold_no_weights(self, learned, embedded, tmp_path):
+        assert len(pickle.dumps(learned)) < 100_000
+        joblib.dump(learned, tmp_path / "a.joblib")
+        assert (tmp_path / "a.joblib").stat().st_size < 100_000
+        assert_answers_alike(learned, joblib.load(tmp_path / "a.joblib"), embedded[0])
+
+
+class TestBackbone:
+    @pytest.fixture
+    def moved(self, tmp_path):
+        """Copy the shipped model, with changes to its weights or configuration."""
+
+        def copy(name, weights=None, **settings):
+            folder = tmp_path / name
+            shutil.copytree(TINY_FOLDER, folder)
+            config = json.loads((folder / "open_clip_config.json").read_text())
+            config["preprocess_cfg"].update(settings.get("preprocess", {}))
+            config["model_cfg"].update(settings.get("model", {}))
+            (folder / "open_clip_config.json").write_text(json.dumps(config))
+            if weights:
+                tensors = load_file(folder / WEIGHTS_NAME)
+                weights(tensors)
+                save_file(tensors, folder / WEIGHTS_NAME)
+            return f"local-dir:{folder}"
+
+        return copy
+
+    def test_the_hash_is_of_the_weights_alone(self, moved):
+        def nudge(tensors):
+            tensors["logit_scale"] += np.float16(0.01)
+
+        shipped = load_backbone("skneg-tiny")
+        assert load_backbone("skneg-tiny", precision="bf16").weights_sha256 == shipped.weights_sha256
+        assert load_backbone(moved("a")).weights_sha256 == shipped.weights_sha256
+        assert load_backbone(moved("b", nudge)).weights_sha256 != shipped.weights_sha256
+
+    def test_moved_weights_load_from_where_they_are(self, moved, embedded, tmp_path):
+        X, y = embedded
+        detector = skneg.MCMDetector(model=moved("old")).fit(X, y)
+        detector.save(tmp_path / "a.skneg")
+        (tmp_path / "old").rename(tmp_path / "new")
+        load_backbone.__globals__["_loaded"].pop(
+            next(key for key in load_backbone.__globals__["_loaded"] if key[0].endswith("/old"))
+        )
+        with pytest.raises(BackboneError, match=r"load\(path, model='local-dir:"):
+            skneg.load(tmp_path / "a.skneg")
+        again = skneg.load(tmp_path / "a.skneg", model=f"local-dir:{tmp_path / 'new'}")
+        assert_answers_alike(detector, again, X)
+        assert again.backbone_ == again.model == f"local-dir:{tmp_path / 'new'}"
+        assert_answers_alike(detector, skneg.load(tmp_path / "a.skneg", model="skneg-tiny"), X)
+
+    def test_other_weights_are_refused(self, moved, learned, tmp_path):
+        def nudge(tensors):
+            tensors["text_projection"][0, 0] += np.float16(0.1)
+
+        learned.save(tmp_path / "a.skneg")
+        other = moved("other", nudge)
+        with pytest.raises(BackboneError, match=rf"'skneg-tiny' with weights of sha256 \w+; '{other}'"):
+            skneg.load(tmp_path / "a.skneg", model=other)
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"preprocess": {"mean": [0.4, 0.5, 0.5]}}, r"mean=\[0.5, 0.5, 0.5\].* mean=\[0.4"),
+            ({"model": {"quick_gelu": True}}, "same weights, but activation="),
+        ],
+    )
+    def test_the_same_weights_with_other_settings_are_refused(
+        self, change, message, moved, learned, tmp_path
+    ):
+        learned.save(tmp_path / "a.skneg")
+        with pytest.raises(BackboneError, match=message):
+            skneg.load(tmp_path / "a.skneg", model=moved("other", **change))
+
+    def test_a_model_changed_after_fit_is_not_saved_in_its_place(self, moved, learned, tmp_path):
+        changed = pickle.loads(pickle.dumps(learned)).set_params(model=moved("other"))
+        with pytest.raises(PersistenceError, match="fitted with the model 'skneg-tiny'"):
+            changed.save(tmp_path / "a.skneg")
+
+    def test_features_of_images_are_tied_to_their_model(self, scenes, tmp_path):
+        X, y = scenes[0][:60], scenes[1][:60]
+        detector = skneg.KNNDetector(model="skneg-tiny", contamination=0.1, random_state=0).fit(X, y)
+        detector.save(tmp_path / "a.skneg")
+        recorded = read_header(tmp_path / "a.skneg")["detector"]["backbone"]
+        assert recorded["sha256"] == load_backbone("skneg-tiny").weights_sha256
+        assert_answers_alike(detector, skneg.load(tmp_path / "a.skneg"), X)
+
+    def test_what_never_used_a_backbone_needs_none(self, embedded, tmp_path):
+        X, y = embedded
+        detector = skneg.KNNDetector(model="not a model", random_state=0).fit(X, y)
+        detector.save(tmp_path / "a.skneg")
+        assert read_header(tmp_path / "a.skneg")["detector"]["backbone"] is None
+        assert_answers_alike(detector, skneg.load(tmp_path / "a.skneg"), X)
+
+    def test_a_device_that_is_not_here_is_replaced_with_a_warning(self, learned, embedded, tmp_path):
+        learned.save(tmp_path / "a.skneg")
+        forge(
+            tmp_path / "a.skneg",
+            lambda header, _: header["detector"]["parameters"].update(device="cuda:99"),
+        )
+        with pytest.warns(UserWarning, match="device='cuda:99'.*device='cpu'") as caught:
+            again = skneg.load(tmp_path / "a.skneg")
+        assert caught[0].filename == __file__
+        assert again.device == "auto"
+        assert_answers_alike(learned, again, embedded[0])
+        assert skneg.load(tmp_path / "a.skneg", device="cpu").device == "cpu"
+        with pytest.raises(InputError, match="abacus"):
+            skneg.load(tmp_path / "a.skneg", device="abacus")
+
+    def test_a_no_tower_s_file_is_checked(self, no_encoder, scenes, tmp_path):
+        own = shutil.copy(no_encoder, tmp_path / "no.safetensors")
+        X, y = scenes[0][:40], scenes[1][:40]
+        detector = skneg.CLIPNDetector(no_encoder=str(own), model="skneg-tiny").fit(X, y)
+        detector.save(tmp_path / "a.skneg")
+        moved = own.rename(tmp_path / "moved.safetensors")
+        with pytest.raises(PersistenceError, match=r"cannot be read.*load\(path, no_encoder="):
+            skneg.load(tmp_path / "a.skneg")
+        assert_answers_alike(detector, skneg.load(tmp_path / "a.skneg", no_encoder=moved), X[:5])
+        tensors = load_file(moved)
+        tensors["prompt_no"] += 1
+        save_file(tensors, own)
+        with pytest.raises(PersistenceError, match="recorded is"):
+            skneg.load(tmp_path / "a.skneg")
+
+
+class TestTampering:
+    def test_a_thousand_flipped_bits_are_all_refused(self, saved):
+        path, _, _ = saved
+        data = path.read_bytes()
+        rng = np.random.default_rng(0)
+        positions = np.concatenate([np.arange(8), [20, 40, 60, 90], rng.integers(len(data), size=988)])
+        for position in positions:
+            flipped = bytearray(data)
+            flipped[position] ^= 1 << rng.integers(8)
+            path.write_bytes(flipped)
+            with pytest.raises(PersistenceError, match="damaged"):
+                skneg.load(path)
+        path.write_bytes(data)
+        skneg.load(path)
+
+    def test_truncated_and_longer_files_are_refused(self, saved):
+        path = saved[0]
+        data = path.read_bytes()
+        for length in [0, 1, 7, 8, 30, 97, 98, 99, 500, len(data) // 2, len(data) - 1]:
+            path.write_bytes(data[:length])
+            with pytest.raises(PersistenceError):
+                skneg.load(path)
+        path.write_bytes(data + b"\0")
+        with pytest.raises(PersistenceError, match="damaged"):
+            skneg.load(path)
+
+    def test_a_forged_checksum_still_gives_typed_errors_only(self, saved):
+        path = saved[0]
+        data = path.read_bytes()
+        rng, refused = np.random.default_rng(1), 0
+        header_length = int.from_bytes(data[:8], "little")
+        for position in rng.integers(8 + header_length, size=400):
+            forged = bytearray(data)
+            forged[position] ^= 1 << rng.integers(8)
+            forged[_DIGEST] = _digest(forged)
+            path.write_bytes(forged)
+            try:
+                skneg.load(path)
+            except SknegError:
+                refused += 1
+        assert refused > 100
+
+    @pytest.mark.parametrize("length", [2**63, 2**40, 2**31, 99_000_000])
+    def test_a_huge_header_length_allocates_nothing(self, length, saved):
+        path = saved[0]
+        forged = bytearray(path.read_bytes())
+        forged[:8] = length.to_bytes(8, "little")
+        forged[_DIGEST] = _digest(forged)
+        path.write_bytes(forged)
+        tracemalloc.start()
+        with pytest.raises(PersistenceError, match="cannot be parsed"):
+            skneg.load(path)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 2e6
+
+    def test_a_pickle_never_runs(self, saved):
+        path, ran = saved[0], saved[0].with_name("ran")
+
+        class Canary:
+            def __reduce__(self):
+                return (ran.write_text, ("boom",))
+
+        data = pickle.dumps(Canary())
+        payload = np.frombuffer(data, dtype=np.uint8)
+        original = path.read_bytes()
+
+        def as_value(node):
+            return lambda header, _: header["detector"]["attributes"].update(offset_=node)
+
+        def as_tensor(header, tensors):
+            tensors["text_bank"] = payload
+
+        def as_extra(header, tensors):
+            tensors["pickle"] = payload
+
+        for content in (data, original[:98] + data, data + original):
+            path.write_bytes(content)
+            with pytest.raises(PersistenceError):
+                skneg.load(path)
+        joblib.dump(Canary(), path)
+        with pytest.raises(PersistenceError):
+            skneg.load(path)
+        for change in (
+            as_tensor, as_extra, as_value({"$": "pickle", "data": data.hex()}),
+            as_value({"$": "function", "name": "os.system"}),
+            as_value({"py/reduce": ["os.system", "true"]}),
+        ):  # fmt: skip
+            path.write_bytes(original)
+            forge(path, change)
+            with pytest.raises(SknegError):
+                skneg.load(path)
+        assert not ran.exists()
+        pickle.loads(data)
+        assert ran.exists(), "the canary itself works"
+
+    @pytest.mark.parametrize(
+        "name",
+        ["os.system", "this", "this.s", "skneg.detectors._mcm.MCMDetector", "LogisticRegression", "eval",
+         "BaseDetector", "list_detectors", "HOMES", "__class__", "", None, 5, ["MCMDetector"], {}],
+    )  # fmt: skip
+    def test_only_registered_classes_are_looked_up(self, name, saved):
+        assert "this" not in sys.modules
+        path = forge(saved[0], lambda header, _: header["detector"].update({"class": name}))
+        for load in (skneg.load, skneg.MCMDetector.load):
+            with pytest.raises(PersistenceError, match="names the class"):
+                load(path)
+        assert "this" not in sys.modules
+
+    @pytest.mark.parametrize(
+        ("where", "key"),
+        [("parameters", "evil"), ("parameters", "self"), ("attributes", "predict"), ("attributes", "_score"),
+         ("attributes", "__class__"), ("attributes", "model"), ("attributes", "_remade")],
+    )  # fmt: skip
+    def test_names_that_are_not_learned_are_refused(self, where, key, saved):
+        path = forge(saved[0], lambda header, _: header["detector"][where].update({key: 1}))
+        with pytest.raises(PersistenceError, match=f"'{key}'"):
+            skneg.load(path)
+
+    @pytest.mark.parametrize(
+        "spoil",
+        [
+            lambda header, _: header["detector"]["attributes"].pop("offset_"),
+            lambda header, _: header["detector"]["attributes"].clear(),
+            lambda header, _: header["detector"].pop("attributes"),
+            lambda header, _: header.pop("detector"),
+            lambda header, _: header.pop("format"),
+            lambda header, _: header.update(format=True),
+            lambda header, _: header["detector"]["attributes"].update(class_names_=["one"]),
+            lambda header, tensors: tensors.clear(),
+        ],
+    )
+    def test_incomplete_files_are_refused(self, spoil, saved):
+        with pytest.raises(SknegError):
+            skneg.load(forge(saved[0], spoil))
+
+    def test_later_formats_say_which_version_they_need(self, saved):
+        def later(header, _):
+            header.update(format=99, detector="in a way not known yet")
+            header["versions"]["skneg"] = "9.9"
+
+        with pytest.raises(PersistenceError, match="format 99.*written by skneg 9.9"):
+            skneg.load(forge(saved[0], later))
+
+    def test_other_library_versions_are_only_recorded(self, saved):
+        path, detector, X = saved
+        forge(path, lambda header, _: header["versions"].update({"scikit-learn": "0.1", "skneg": "0.0"}))
+        assert read_header(path)["versions"]["scikit-learn"] == "0.1"
+        assert_answers_alike(detector, skneg.load(path), X)
+
+    def test_missing_files_and_folders_are_typed(self, tmp_path):
+        for path in (tmp_path, tmp_path / "nothing"):
+            with pytest.raises(PersistenceError, match="does not exist or is not a file"):
+                skneg.load(path)
+
+
+class TestWriting:
+    def test_a_kill_at_any_moment_leaves_a_whole_file(self, tmp_path):
+        path = tmp_path / "a.skneg"
+        states = [with_bank([f"{kind} {i}" for i in range(300)], width=128)[0] for kind in ("old", "new")]
+        states[0].save(path)
+        delays, seen = random.Random(0), set()
+        for _ in range(50):
+            child = os.fork()
+            if child == 0:
+                try:
+                    while True:
+                        states[1].save(path)
+                        states[0].save(path)
+                finally:
+                    os._exit(1)
+            time.sleep(delays.uniform(0.005, 0.04))
+            os.kill(child, signal.SIGKILL)
+            assert os.waitpid(child, 0)[1] == signal.SIGKILL
+            seen.add(skneg.load(path).class_names_[0])
+        assert seen == {"old 0", "new 0"}
+        leftovers = [file for file in tmp_path.iterdir() if file != path]
+        assert leftovers, "no kill has hit a save: the test shows nothing"
+        assert list(tmp_path.glob("*.skneg")) == [path]
+        for file in leftovers:
+            assert file.name.endswith(UNFINISHED)
+            with pytest.raises(PersistenceError, match="interrupted save"):
+                skneg.load(file)
+
+    @pytest.mark.parametrize("call", ["fsync", "replace"])
+    def test_a_full_disk_leaves_the_old_file_alone(self, call, saved, monkeypatch):
+        path, _, _ = saved
+        before = sha256(path)
+
+        def full(*_):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(os, call, full)
+        with pytest.raises(PersistenceError, match="No space left.*unchanged"):
+            with_bank(["other", "names"])[0].save(path)
+        assert sha256(path) == before
+        assert list(path.parent.iterdir()) == [path]
+
+    def test_a_file_that_the_system_cuts_short_leaves_the_old_one_alone(self, saved):
+        resource = pytest.importorskip("resource")
+        path, _, _ = saved
+        before, large = sha256(path), with_bank([f"class {i}" for i in range(200)], width=128)[0]
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+                resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+                large.save(path)
+            except PersistenceError as error:
+                status = 0 if error.__cause__.errno == errno.EFBIG else 2
+            finally:
+                os._exit(status)
+        assert os.waitpid(child, 0)[1] == 0
+        assert sha256(path) == before
+        assert list(path.parent.iterdir()) == [path]
+
+    def test_an_interrupt_removes_the_temporary(self, saved, monkeypatch):
+        path, detector, _ = saved
+
+        def interrupt(*_):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(os, "fsync", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            detector.save(path)
+        assert list(path.parent.iterdir()) == [path]
+
+    def test_a_folder_that_is_not_there_is_named(self, saved, tmp_path):
+        with pytest.raises(PersistenceError, match="nowhere.*could not be written"):
+            saved[1].save(tmp_path / "nowhere" / "a.skneg")
+
+    def test_a_link_keeps_pointing(self, saved, tmp_path):
+        path, _, _ = saved
+        (tmp_path / "link").symlink_to(path)
+        with_bank(["other", "names"])[0].save(tmp_path / "link")
+        assert (tmp_path / "link").is_symlink()
+        assert skneg.load(path).class_names_ == ["other", "names"]
+
+    def test_other_tools_can_look_into_a_file(self, saved):
+        path, detector, _ = saved
+        tensors = load_file(path)
+        np.testing.assert_array_equal(tensors["calibration_embeddings_"], detector.calibration_embeddings_)
+        header = read_header(path)
+        assert header["detector"]["class"] == "MCMDetector"
+        assert header["detector"]["attributes"]["offset_"] == detector.offset_
+        assert header["versions"]["skneg"] == skneg.__version__

@@ -1,0 +1,183 @@
+"""scikit-learn's searches over detectors: what they score, what they encode, what they load."""
+
+import re
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_predict, cross_val_score
+from sklearn.pipeline import Pipeline, make_pipeline
+
+from skneg import CLIPImageEncoder, MCMDetector, NegPromptDetector
+from skneg.cache import content_key
+from skneg.errors import InputError
+from skneg.images import as_image_sequence
+from skneg.metrics import auroc
+from skneg.model_selection import out_of_fold_scores
+
+PAGE = Path(__file__).parents[1] / "docs" / "searches.md"
+
+
+class CountingEncoder(CLIPImageEncoder):
+    """Writes down each image that reaches the tower; in a module, so that other processes can import it."""
+
+    def __init__(self, *, model="skneg-tiny", cache=None, log=None):
+        super().__init__(model=model, cache=cache)
+        self.log = log
+
+    def _encode_images(self, X, local=False):
+        images = as_image_sequence(X)
+        with open(self.log, "a") as file:
+            file.write("".join(f"{content_key(images[i])}\n" for i in range(len(images))))
+        return super()._encode_images(images, local)
+
+
+@pytest.fixture(scope="module")
+def mixed(scenes, strange_scenes):
+    """Images of three classes and OOD rows."""
+    X, y = scenes
+    known = np.isin(y, ["heart", "key", "star"])
+    X = np.concatenate([X[known], strange_scenes[:20]])
+    return X, np.concatenate([y[known], np.full(20, "unknown")])
+
+
+@pytest.fixture(scope="module")
+def mixed_embeddings(mixed):
+    return CLIPImageEncoder(model="skneg-tiny").transform(mixed[0]), mixed[1]
+
+
+def quick(**parameters):
+    defaults = {"positive_steps": 2, "negative_steps": 3, "contamination": 0.1, "calibration": "train"}
+    return NegPromptDetector(model="skneg-tiny", random_state=0, **{**defaults, **parameters})
+
+
+def test_a_grid_search_over_embeddings_with_unknown_rows_by_name(mixed_embeddings):
+    search = GridSearchCV(
+        quick(), {"n_negative": [1, 2]}, scoring="ood_auroc", cv=StratifiedKFold(2), error_score="raise"
+    ).fit(*mixed_embeddings)
+    assert search.best_score_ > 0.6
+    assert search.classes_.tolist() == ["heart", "key", "star"]
+    Z, y = mixed_embeddings
+    train, test = next(iter(StratifiedKFold(2).split(Z, y)))
+    first = quick(n_negative=1).fit(Z[train], y[train]).decision_function(Z[test])
+    expected = auroc(first[y[test] != "unknown"], first[y[test] == "unknown"])
+    assert search.cv_results_["split0_test_score"][0] == pytest.approx(expected)
+
+
+def test_parameters_and_clones_load_no_weights(monkeypatch):
+    from sklearn.base import clone
+
+    from skneg.backbone import _loading
+
+    def refuse(*_):
+        raise AssertionError("weights were loaded")
+
+    monkeypatch.setattr(_loading, "_loaded", {})
+    monkeypatch.setattr(_loading, "_load", refuse)
+    pipeline = make_pipeline(CLIPImageEncoder(model="skneg-tiny", cache="folder"), quick())
+    clone(pipeline).set_params(negpromptdetector__n_negative=3, clipimageencoder__model="ViT-L-14")
+    repr(pipeline)
+    with pytest.raises(AssertionError, match="weights were loaded"):
+        pipeline.fit(np.zeros((30, 8, 8, 3), np.uint8), np.repeat(["a", "b", "c"], 10))
+
+
+@pytest.mark.parametrize(("n_jobs", "memory"), [(1, False), (1, True), (2, False)])
+def test_a_search_encodes_each_image_once(n_jobs, memory, mixed, tmp_path):
+    X, y = mixed
+    log = tmp_path / "log"
+    pipeline = Pipeline(
+        [("encode", CountingEncoder(cache=tmp_path / "cache", log=log)), ("detect", quick())],
+        memory=joblib.Memory(tmp_path / "memory", verbose=0) if memory else None,
+    )
+    search = GridSearchCV(
+        pipeline,
+        {"detect__n_negative": [1, 2]},
+        scoring=["ood_auroc", "ood_oscr"],
+        refit="ood_auroc",
+        cv=3,
+        n_jobs=n_jobs,
+        error_score="raise",
+    ).fit(X, y)
+    assert np.isfinite(search.cv_results_["mean_test_ood_oscr"]).all()
+    cross_val_score(pipeline, X, y, scoring="neg_ood_fpr95", cv=2, error_score="raise")
+    images = as_image_sequence(X)
+    assert sorted(log.read_text().split()) == sorted(content_key(images[i]) for i in range(len(X)))
+
+
+def test_the_memory_of_a_pipeline_alone_does_not(mixed, tmp_path):
+    X, y = mixed
+    log = tmp_path / "log"
+    memory = joblib.Memory(tmp_path / "memory", verbose=0)
+    pipeline = Pipeline([("encode", CountingEncoder(log=log)), ("detect", quick())], memory=memory)
+    cross_val_score(pipeline, X, y, scoring="ood_auroc", cv=2)
+    assert len(log.read_text().split()) == 2 * len(X)
+
+
+def test_scores_in_two_processes_are_those_in_one(mixed_embeddings):
+    scores = [
+        cross_val_score(quick(), *mixed_embeddings, scoring="ood_auroc", cv=2, n_jobs=n) for n in (1, 2)
+    ]
+    np.testing.assert_allclose(scores[0], scores[1])
+
+
+def test_a_fold_without_unknown_rows_is_nan_and_a_warning_or_raises(mixed_embeddings):
+    Z, y = mixed_embeddings
+    known = y != "unknown"
+    with pytest.warns(UserWarning, match="y holds no OOD row"):
+        scores = cross_val_score(quick(), Z[known], y[known], scoring="ood_auroc", cv=2)
+    assert np.isnan(scores).all()
+    with pytest.raises(InputError, match="y holds no OOD row"):
+        cross_val_score(quick(), Z[known], y[known], scoring="ood_auroc", cv=2, error_score="raise")
+
+
+@pytest.mark.parametrize("unknown", ["unknown", -1])
+def test_out_of_fold_scores_are_those_of_detectors_fitted_by_hand(mixed_embeddings, unknown):
+    Z, y = mixed_embeddings
+    detector = MCMDetector(model="skneg-tiny", contamination=0.1)
+    if unknown == -1:
+        names = ["heart", "key", "star"]
+        detector.set_params(class_names=names)
+        y = np.array([-1 if label == "unknown" else names.index(label) for label in y])
+    scores = out_of_fold_scores(detector, Z, y, cv=2)
+    for train, test in StratifiedKFold(2).split(Z, y):
+        detector.fit(Z[train], y[train])
+        np.testing.assert_allclose(scores[test], detector.decision_function(Z[test]), atol=1e-12)
+    posterior = out_of_fold_scores(detector, Z, y, cv=2, method="predict_proba")
+    assert posterior.shape == (len(y), 3)
+
+
+def test_cross_val_predict_answers_with_names(mixed_embeddings):
+    answers = cross_val_predict(quick(), *mixed_embeddings, cv=2)
+    assert set(answers) <= {"heart", "key", "star", "unknown"}
+    assert (answers == mixed_embeddings[1])[:60].mean() > 0.6
+
+
+def test_out_of_fold_scores_work_where_metadata_are_routed(mixed_embeddings):
+    from sklearn import config_context
+
+    with config_context(enable_metadata_routing=True):
+        routed = out_of_fold_scores(quick(), *mixed_embeddings, cv=2)
+    np.testing.assert_array_equal(routed, out_of_fold_scores(quick(), *mixed_embeddings, cv=2))
+
+
+def test_the_page_on_searches_runs(capsys):
+    names: dict = {}
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.S)
+    for block in blocks:
+        exec(compile(block, str(PAGE), "exec"), names)
+    assert len(blocks) == 3
+    assert names["search"].best_score_ > 0.6
+    assert "fish and trees" in capsys.readouterr().out
+
+
+def test_the_page_on_searches_names_every_scorer():
+    from skneg.metrics._scorers import SCORERS
+
+    named = {
+        name
+        for line in PAGE.read_text().splitlines()
+        if line.startswith("| `")
+        for name in re.findall('`"(.*?)"`', line)
+    }
+    assert named == set(SCORERS)
