@@ -20,8 +20,9 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-benchmark: $(STAMP)
+benchmark: $(STAMP)  ## speed of the text encoding, and all detectors on the shipped model
 	$(BIN)/python benchmarks/text_encoding.py
+	$(BIN)/python -m skneg.benchmarks scenes
 
 tiny: $(STAMP)  ## rebuild the shipped model, about half an hour on 2 cores
 	$(BIN)/python -m skneg.datasets.train_tiny
@@ -34,4 +35,4 @@ $(STAMP): pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) demo-output build dist
+	rm -rf $(VENV) demo-output benchmark-* build dist

@@ -16,25 +16,21 @@ if TYPE_CHECKING:
 WordBank = Sequence[str] | Mapping[str, np.ndarray] | tuple[Sequence[str], np.ndarray]
 
 
-@lru_cache(maxsize=2)
-def nouns(
-    model: str, pretrained: str | None, device: str, precision: str, template: str
-) -> tuple[tuple[str, ...], np.ndarray]:
-    """The shipped nouns and their embeddings; one text pass per process."""
-    from .backbone import load_backbone
-    from .datasets import load_words
-
-    words = load_words("nouns")
-    embeddings = encode_words(load_backbone(model, pretrained, device, precision).text_tower, words, template)
+@lru_cache(maxsize=4)
+def encode_once(tower: TextTower, words: tuple[str, ...], template: str) -> np.ndarray:
+    """Read-only embeddings (w, d) of words in a prompt; one text pass per process and list."""
+    embeddings = encode_words(tower, words, template)
     embeddings.setflags(write=False)
-    return words, embeddings
+    return embeddings
 
 
 def encode_words(tower: TextTower, words: Sequence[str], template: str) -> np.ndarray:
     try:
         return tower.encode([template.format(word) for word in words])
     except VocabularyError as error:
-        raise VocabularyError(f"word_bank has a word that is too long for the text tower: {error}") from error
+        raise VocabularyError(
+            f"the word list has a word that is too long for the text tower: {error}"
+        ) from error
 
 
 def read_word_bank(word_bank: Any) -> tuple[list[str], np.ndarray | None]:
@@ -52,17 +48,7 @@ def read_word_bank(word_bank: Any) -> tuple[list[str], np.ndarray | None]:
             f"embeddings), got {words!r}."
         )
     words = list(words)
-    seen: dict[str, int] = {}
-    for position, word in enumerate(words):
-        if not isinstance(word, str):
-            raise InputTypeError(f"word_bank[{position}] is {word!r}, expected a word.")
-        if not word.strip():
-            raise VocabularyError(f"word_bank[{position}] is empty ({word!r}).")
-        if word in seen:
-            raise VocabularyError(f"word_bank has {word!r} twice: at {seen[word]} and at {position}.")
-        seen[word] = position
-    if not words:
-        raise VocabularyError("word_bank is empty; give at least one word.")
+    check_words(words, "word_bank")
     if embeddings is None:
         return words, None
     try:
@@ -75,3 +61,20 @@ def read_word_bank(word_bank: Any) -> tuple[list[str], np.ndarray | None]:
             "needed."
         )
     return words, matrix
+
+
+def check_words(words: Any, parameter: str = "words") -> None:
+    """Words must be distinct texts, at least one."""
+    if isinstance(words, str):
+        raise InputTypeError(f"{parameter} is one string ({words!r}); give a sequence of words.")
+    seen: dict[str, int] = {}
+    for row, word in enumerate(words):
+        if not isinstance(word, str):
+            raise InputTypeError(f"{parameter}[{row}] is {word!r}, expected a word.")
+        if not word.strip():
+            raise VocabularyError(f"{parameter}[{row}] is empty ({word!r}).")
+        if word in seen:
+            raise VocabularyError(f"{parameter} has {word!r} twice, at {seen[word]} and {row}.")
+        seen[word] = row
+    if not seen:
+        raise VocabularyError(f"{parameter} is empty; give at least one word.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -23,19 +23,24 @@ class TextBank:
         class i and m = k p. No rows where a method has no negatives.
     per_class : int, default=0
         p; 0 where the negatives belong to no class.
+    common : ndarray of shape (w, d), float32, optional
+        Further negatives that belong to no class, such as words; no rows by default.
     """
 
     positive: np.ndarray
     negative: np.ndarray
     per_class: int = 0
+    common: np.ndarray = field(default=None)  # type: ignore[assignment, arg-type]
 
     def __post_init__(self) -> None:
-        if self.positive.ndim != 2 or self.negative.ndim != 2:
-            raise InputError("a text bank's positive and negative must be 2-D arrays.")
-        if self.positive.shape[1] != self.negative.shape[1]:
-            raise InputError(
-                f"positive has {self.positive.shape[1]} columns, negative {self.negative.shape[1]}."
-            )
+        if self.common is None:
+            object.__setattr__(self, "common", self.positive[:0])
+        for name in ("positive", "negative", "common"):
+            part = getattr(self, name)
+            if part.ndim != 2:
+                raise InputError(f"a text bank's {name} must be a 2-D array, got {part.ndim}-D.")
+            if part.shape[1] != self.positive.shape[1]:
+                raise InputError(f"positive has {self.positive.shape[1]} columns, {name} {part.shape[1]}.")
         if self.per_class and len(self.negative) != len(self.positive) * self.per_class:
             raise InputError(
                 f"{len(self.positive)} classes with {self.per_class} negatives each need "
@@ -53,4 +58,4 @@ class TextBank:
         if self.per_class:
             grouped = negative.reshape(len(self.positive), self.per_class, -1)
             negative = grouped[list(classes)].reshape(-1, negative.shape[1])
-        return TextBank(self.positive[list(classes)], negative, self.per_class)
+        return TextBank(self.positive[list(classes)], negative, self.per_class, self.common)

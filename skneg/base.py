@@ -302,12 +302,15 @@ class BaseDetector(
         check_at_least("batch_size", self.batch_size, 1, Integral)
         check_between("contamination", self.contamination, 0, 1)
         check_between("calibration_fraction", self.calibration_fraction, 0, 1)
-        check_between("score_temperature", self.score_temperature, 0, np.inf)
+        self._check_score_temperature()
         try:
             check_random_state(self.random_state)
         except ValueError as error:
             raise InputError(f"random_state={self.random_state!r} cannot seed anything: {error}") from error
         check_option("calibration", self.calibration, ("auto", "holdout", "train"))
+
+    def _check_score_temperature(self) -> None:
+        check_between("score_temperature", self.score_temperature, 0, np.inf)
 
     # How fitting goes.
 
@@ -415,8 +418,9 @@ class BaseDetector(
     def _score(self, Z: Any, bank: TextBank | None = None) -> np.ndarray:
         """Scores (n,) of represented images, against the detector's bank or another."""
         bank = self.text_bank_ if bank is None else bank
-        rows = max(1, _SCORE_CELLS // (len(bank.positive) + len(bank.negative)))
+        negative = np.concatenate([bank.negative, bank.common]) if len(bank.common) else bank.negative
+        rows = max(1, _SCORE_CELLS // (len(bank.positive) + len(negative)))
         chunks = np.split(Z, range(rows, len(Z), rows))
         return np.concatenate(
-            [self._score_cosines(chunk @ bank.positive.T, chunk @ bank.negative.T) for chunk in chunks]
+            [self._score_cosines(chunk @ bank.positive.T, chunk @ negative.T) for chunk in chunks]
         )

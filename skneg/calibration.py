@@ -91,7 +91,7 @@ class CalibrationMixin:
         """
         check_is_fitted(self)
         check_between("contamination", self.contamination, 0, 1)
-        check_between("score_temperature", self.score_temperature, 0, np.inf)
+        self._check_score_temperature()  # type: ignore[attr-defined]
         changed = copy.copy(self)
         if X is not None:
             changed._keep_for_calibration(X, y)

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._explained import Explanations, NearestWords
 from ._validation import check_at_least, check_option
-from ._word_bank import WordBank, encode_words, nouns, read_word_bank
+from ._word_bank import WordBank, encode_once, encode_words, read_word_bank
 from .bank import TextBank
 from .embedding import unit_rows
 from .errors import InputError
@@ -148,7 +148,10 @@ class ExplanationMixin:
         prompts, names, labels = self._prompts(of)
         words: Sequence[str]
         if word_bank is None:
-            words, embeddings = nouns(self.model, self.pretrained, self.device, self.precision, template)
+            from .datasets import load_words
+
+            words = load_words("nouns")
+            embeddings = encode_once(self._backbone().text_tower, words, template)  # type: ignore[attr-defined]
         else:
             words, ready = read_word_bank(word_bank)
             if ready is None:

@@ -111,6 +111,57 @@ def negprompt(
     return _log_share(np.concatenate([positives, negatives], axis=1), positives.argmax(axis=1))
 
 
+def negative_odds(
+    positive_cosines: np.ndarray,
+    negative_cosines: np.ndarray,
+    word_cosines: np.ndarray,
+    temperature: float = 0.01,
+    negative_weight: float = 0.1,
+) -> np.ndarray:
+    """Log odds of the classes against words and negative prompts, times the temperature.
+
+    With E(c) = t log sum exp(c / t), the energy at temperature t:
+    ``E(positive) - E(words) - negative_weight E(negative)``. Without the last term it ranks as NegLabel
+    with one group does [5]_; without words and negatives it is the energy [3]_. Our own.
+
+    Parameters
+    ----------
+    positive_cosines : array-like of shape (n, k)
+        Cosines of n images to the positives of k classes.
+    negative_cosines : array-like of shape (n, m)
+        Cosines to the learned negatives; m = 0 leaves their term out.
+    word_cosines : array-like of shape (n, w)
+        Cosines to the words; w = 0 leaves their term out.
+    temperature : float, default=0.01
+        What cosines are divided by.
+    negative_weight : float, default=0.1
+        Weight of the learned negatives.
+
+    Returns
+    -------
+    ndarray of shape (n,), float64
+
+    Raises
+    ------
+    InputError
+        If the temperature is not positive.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skneg.scores import negative_odds
+    >>> none = np.empty((1, 0))
+    >>> negative_odds(np.array([[0.3]]), none, np.array([[0.1]])).round(6)
+    array([0.2])
+    """
+    score = energy(positive_cosines, temperature)
+    if np.shape(word_cosines)[1]:
+        score = score - energy(word_cosines, temperature)
+    if np.shape(negative_cosines)[1] and negative_weight:
+        score = score - negative_weight * energy(negative_cosines, temperature)
+    return score
+
+
 def class_posterior(cosines: np.ndarray, temperature: float) -> np.ndarray:
     """Closed-set class posterior, eq. 1 of [2]_.
 

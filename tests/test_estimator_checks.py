@@ -41,7 +41,7 @@ SHORT = {"n_epochs": 1, "n_ctx": 2}
 WARM = {"score_temperature": 1.0}
 WORDS = {"words": ["circle", "square"], "n_groups": 2, "fraction": 1.0, **WARM}
 QUICK = {
-    "NegPromptDetector": {"positive_steps": 2, "negative_steps": 2},
+    "NegPromptDetector": {"positive_steps": 2, "negative_steps": 2, "words": ["lamp", "spoon", "cloud"]},
     "MSPDetector": WARM,
     "EnergyDetector": WARM,
     "EOEDetector": {"outlier_names": ["circle", "square"], **WARM},

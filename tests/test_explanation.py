@@ -184,9 +184,7 @@ class TestNearestWords:
         assert lines[-1].startswith("... and 2 more")
 
     def test_a_word_that_is_too_long_is_named(self, mcm):
-        with pytest.raises(
-            VocabularyError, match="word_bank has a word that is too long.*'a photo of a (x ){9}"
-        ):
+        with pytest.raises(VocabularyError, match="a word that is too long.*'a photo of a (x ){9}"):
             mcm.nearest_words(["star", "x " * 40], of="positive")
 
     @pytest.mark.parametrize(
@@ -198,7 +196,7 @@ class TestNearestWords:
             ([], VocabularyError, "word_bank is empty"),
             (["star", 3], InputTypeError, r"word_bank\[1\] is 3"),
             (["star", " "], VocabularyError, r"word_bank\[1\] is empty"),
-            (["star", "key", "star"], VocabularyError, "'star' twice: at 0 and at 2"),
+            (["star", "key", "star"], VocabularyError, "'star' twice, at 0 and 2"),
             ((["star"], np.ones((2, 128))), InputError, "1 words and embeddings of shape"),
             ((["star"], np.ones((1, 3))), InputError, "3 columns, the detector's prompts of 128"),
             ((["star"], np.zeros((1, 128))), InputError, "word_bank contains a vector of all zeros"),

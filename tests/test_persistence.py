@@ -300,9 +300,10 @@ class TestSize:
         assert (tmp_path / "a.skneg").stat().st_size < 30_000
 
     def test_joblib_and_pickle_hold_no_weights(self, learned, embedded, tmp_path):
-        assert len(pickle.dumps(learned)) < 100_000
+        limit = 100_000 + learned.text_bank_.common.nbytes  # words; the weights are 9 MB
+        assert len(pickle.dumps(learned)) < limit
         joblib.dump(learned, tmp_path / "a.joblib")
-        assert (tmp_path / "a.joblib").stat().st_size < 100_000
+        assert (tmp_path / "a.joblib").stat().st_size < limit
         assert_answers_alike(learned, joblib.load(tmp_path / "a.joblib"), embedded[0])
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import skneg
-from skneg import MCMDetector, NegPromptDetector
+from skneg import MaxLogitDetector, MCMDetector, NegPromptDetector
+from skneg.benchmarks import run_benchmark
 from skneg.metrics import auroc, fpr_at_tpr
 
 SEEDS = range(3)
@@ -40,29 +41,42 @@ def evaluate(detector, split) -> tuple[float, float, float]:
     )
 
 
-@pytest.mark.parametrize("nis_over", ["negatives", "all"])
-def test_split_4(split4, nis_over):
+def test_split_4(split4):
     X, y = split4["train"]
     figures = []
     for seed in SEEDS:
-        detector = NegPromptDetector(model=split4["model"], nis_over=nis_over, random_state=seed)
+        detector = NegPromptDetector(model=split4["model"], random_state=seed)
         detector.fit(X, y, class_names=split4["names"])
         figures.append(evaluate(detector, split4))
     auc, fpr, accuracy = np.mean(figures, axis=0)
-    assert auc >= 98.3
-    assert fpr <= 6
-    zero_shot = MCMDetector(model=split4["model"], class_names=split4["names"]).fit(X, y)
-    assert accuracy >= evaluate(zero_shot, split4)[2] - 0.5
+    zero_shot = MaxLogitDetector(model=split4["model"], class_names=split4["names"]).fit(X, y)
+    best, _, zero_shot_accuracy = evaluate(zero_shot, split4)
+    assert auc >= best + 0.2
+    assert fpr <= 3
+    assert accuracy >= zero_shot_accuracy - 0.5
 
 
 def test_ten_classes_then_the_names_of_a_hundred(split4):
     X, y = (part[split4["train"][1] < 10] for part in split4["train"])
-    figures = []
-    for seed in SEEDS:
-        detector = NegPromptDetector(model=split4["model"], calibration="train", random_state=seed)
-        detector.fit(X, y, class_names=split4["names"][:10]).set_vocabulary(split4["names"])
-        figures.append(evaluate(detector, split4))
-    assert np.mean(figures, axis=0)[0] >= 97.8
+    detector = NegPromptDetector(model=split4["model"], calibration="train", random_state=0)
+    detector.fit(X, y, class_names=split4["names"][:10]).set_vocabulary(split4["names"])
+    assert evaluate(detector, split4)[0] >= 99.1
+
+
+def test_look_alike_classes_do_not_lose_to_max_cosine(data_folder, tmp_path):
+    """Split 2, 30 hunting dogs: there the printed recipe fails (docs/study.md)."""
+    names = ["NegPromptDetector", "MCMDetector", "MaxLogitDetector", "EnergyDetector"]
+    run = run_benchmark(
+        "real-features",
+        data=data_folder,
+        out=tmp_path,
+        only=["Split-2"],
+        seeds=1,
+        figures=False,
+        detectors=names,
+    )
+    area = {row["detector"]: row["auroc"] for row in run.rows if row["dataset"] == "Split-2"}
+    assert area["NegPromptDetector"] >= max(area.values())
 
 
 def test_mcm_equals_the_published_formula(split4):

@@ -107,6 +107,22 @@ class TestAgainstPlainNumpy:
             scores.neglabel(z, other[:, :11], 0.01, n_groups=2), expected, rtol=1e-6, atol=1e-9
         )
 
+    @pytest.mark.parametrize("temperature", TEMPERATURES)
+    def test_negative_odds_is_a_difference_of_energies(self, cosines, temperature):
+        z, other = cosines
+        words, none = other[:, :3], other[:, :0]
+
+        def e(c):
+            return scores.energy(c, temperature)
+
+        for args, expected in (
+            ((z, other, words, temperature, 0.3), e(z) - e(words) - 0.3 * e(other)),
+            ((z, none, words, temperature, 0.3), e(z) - e(words)),
+            ((z, other, none, temperature, 0.3), e(z) - 0.3 * e(other)),
+            ((z, none, none, temperature, 0.3), e(z)),
+        ):
+            np.testing.assert_allclose(scores.negative_odds(*args), expected, atol=1e-12)
+
     def test_local_mcm_is_the_best_patch_of_any_class(self, cosines):
         local = cosines[0].reshape(10, 5, 7)
         np.testing.assert_allclose(scores.local_mcm(local, 0.5), softmax(local / 0.5).max(axis=(1, 2)))

@@ -11,8 +11,9 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from .._validation import check_at_least, check_between
+from .._word_bank import check_words
 from ..bank import TextBank
-from ..errors import InputError, InputTypeError, VocabularyError
+from ..errors import InputError, VocabularyError
 from ..scores import neglabel
 from ..vocabulary import Vocabulary
 from ._text import TextDetector
@@ -98,7 +99,7 @@ calibration, calibration_fraction, unknown_label, random_state, verbose
         check_between("quantile", self.quantile, 0, 1)
         check_at_least("n_groups", self.n_groups, 1, Integral)
         if self.words is not None:
-            _check_words(self.words)
+            check_words(self.words)
 
     def _set_classes(self, vocabulary: Vocabulary) -> None:
         if not hasattr(self, "group_seed_"):
@@ -209,7 +210,7 @@ calibration, calibration_fraction, unknown_label, random_state, verbose
         check_between("max_cosine", self.max_cosine, -1, 1 + 1e-9)
         for name in ("adjectives", "superclasses"):
             if getattr(self, name) is not None:
-                _check_words(getattr(self, name), name)
+                check_words(getattr(self, name), name)
 
     def _candidates(self, names: Sequence[str]) -> tuple[Sequence[str], np.ndarray]:
         words, embeddings = super()._candidates(names)
@@ -231,20 +232,6 @@ calibration, calibration_fraction, unknown_label, random_state, verbose
         phrases = [f"{word} {broad[i % len(broad)]}" for i, word in enumerate(adjectives)]
         pool = dict.fromkeys([*words, *phrases])
         return tuple((word, tuple(t.format(word) for t in self._template_list())) for word in pool)
-
-
-def _check_words(words: Any, parameter: str = "words") -> None:
-    if isinstance(words, str):
-        raise InputTypeError(f"{parameter} is one string; give a sequence of words.")
-    seen: set[str] = set()
-    for row, word in enumerate(words):
-        if not isinstance(word, str) or not word.strip():
-            raise InputTypeError(f"{parameter}[{row}] is {word!r}, expected a word.")
-        if word in seen:
-            raise VocabularyError(f"{parameter} has {word!r} twice, the second time at {row}.")
-        seen.add(word)
-    if not seen:
-        raise VocabularyError(f"{parameter} is empty.")
 
 
 def _first_of_alike(embeddings: np.ndarray, max_cosine: float) -> np.ndarray:

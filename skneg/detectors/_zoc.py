@@ -227,7 +227,7 @@ class _NamedBank(TextBank):
     def take(self, classes: Sequence[int]) -> _NamedBank:
         part = super().take(classes)
         names = tuple(self.names[i] for i in classes)
-        return _NamedBank(part.positive, part.negative, part.per_class, names)
+        return _NamedBank(part.positive, part.negative, part.per_class, names=names)
 
 
 def _as_picture(image: Any, index: int) -> Image.Image:

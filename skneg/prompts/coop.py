@@ -20,7 +20,8 @@ from torch.nn import functional
 
 from ..backbone import TextTower
 from .encoding import PromptEncoder
-from .training import LearnedPrompts, PromptRecipe, batches_of, initial_context, minimise
+from .recipe import PromptRecipe
+from .training import LearnedPrompts, batches_of, initial_context, minimise
 
 # Maps global and local logits (b, k) and (b, patches, k), and labels (b,), to the terms of a loss.
 CoOpLoss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], dict[str, torch.Tensor]]

@@ -11,6 +11,7 @@ References
 from __future__ import annotations
 
 import torch
+from torch.nn import functional
 
 from ..errors import InputError
 
@@ -89,3 +90,31 @@ def nnd(negatives: torch.Tensor) -> torch.Tensor:
     cosines = torch.einsum("ikd,jkd->kij", negatives, negatives)
     own = cosines.diagonal(dim1=1, dim2=2).sum(dim=-1)
     return ((cosines.sum(dim=(1, 2)) - own) / (p * (p - 1))).mean()
+
+
+def textual_outliers(
+    image_positive: torch.Tensor,
+    image_negative: torch.Tensor,
+    outlier_positive: torch.Tensor,
+    outlier_negative: torch.Tensor,
+) -> torch.Tensor:
+    """Negatives should outweigh positives on outliers, positives negatives on ID images; our own.
+
+    The outliers are words in the place of images: their text embeddings, moved by the difference of the
+    mean ID image and the mean ID text embedding.
+
+    Parameters
+    ----------
+    image_positive, image_negative : Tensor of shape (n, k), (n, m)
+        Logits of ID images: cosines divided by the temperature.
+    outlier_positive, outlier_negative : Tensor of shape (o, k), (o, m)
+        Logits of outliers.
+
+    Returns
+    -------
+    Tensor, scalar
+        Mean logistic loss of the log odds over the outliers, and over the images.
+    """
+    lead = image_positive.logsumexp(dim=1) - image_negative.logsumexp(dim=1)
+    outlier_lead = outlier_positive.logsumexp(dim=1) - outlier_negative.logsumexp(dim=1)
+    return functional.softplus(outlier_lead).mean() + functional.softplus(-lead).mean()

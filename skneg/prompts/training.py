@@ -4,43 +4,26 @@ References
 ----------
 .. [1] Li et al., "Learning Transferable Negative Prompts for Out-of-Distribution Detection", CVPR 2024.
 .. [2] Zhou et al., "Learning to Prompt for Vision-Language Models", IJCV 2022 (CoOp).
+.. [3] Yao et al., "Visual-Language Prompt Tuning with Knowledge-guided Context Optimization",
+   CVPR 2023 (KgCoOp).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
-from torch.nn import functional
 from tqdm.auto import tqdm
 
 from ..backbone import TextTower
 from ..errors import InputError, SknegError
 from .encoding import PromptEncoder, encode_prompts
-from .losses import nis, nnd, npd
-
-
-@dataclass(frozen=True)
-class PromptRecipe:
-    """How prompts are trained; the fields are `NegPromptDetector`'s parameters of the same names."""
-
-    n_ctx: int | None = None
-    context_init: str | None = "a photo of a"
-    n_negative: int = 2
-    beta: float = 0.1
-    gamma: float = 0.05
-    nis_over: str = "negatives"
-    negative_noise: float = 1e-2
-    shared: bool = True
-    one_stage: bool = False
-    positive_steps: int = 10
-    negative_steps: int = 100
-    learning_rate: float = 2e-3
-    train_batch_size: int = 1024
-    train_temperature: float | None = None
+from .objective import Objective
+from .recipe import PromptRecipe
 
 
 @dataclass
@@ -81,6 +64,18 @@ def embed_contexts(text_tower: TextTower, contexts: np.ndarray, class_names: Seq
         return encode_prompts(text_tower, vectors, class_names, normalize=True).cpu().numpy()
 
 
+@lru_cache(maxsize=4)
+def embed_words(text_tower: TextTower, words: tuple[str, ...], context: str) -> np.ndarray:
+    """Read-only unit-norm embeddings (w, d) of words behind a hand-written context.
+
+    One text pass per process and list, since the shipped list has thousands.
+    """
+    vectors = context_from_text(text_tower, context).cpu().numpy()
+    embeddings = embed_contexts(text_tower, vectors[None], words)[0]
+    embeddings.setflags(write=False)
+    return embeddings
+
+
 def train_prompts(
     text_tower: TextTower,
     class_names: Sequence[str],
@@ -88,6 +83,8 @@ def train_prompts(
     targets: np.ndarray,
     recipe: PromptRecipe,
     *,
+    anchors: np.ndarray | None = None,
+    words: np.ndarray | None = None,
     seed: int = 0,
     verbose: bool = False,
 ) -> LearnedPrompts:
@@ -103,8 +100,12 @@ def train_prompts(
     targets : ndarray of shape (n,), int
         Which name each image has.
     recipe : PromptRecipe
+    anchors : ndarray of shape (k, d), optional
+        The names' hand-written prompts, which the positives are drawn to ([3]_).
+    words : ndarray of shape (w, d), optional
+        Words that stand beside the classes in the cross-entropy and teach the negatives as outliers.
     seed : int, default=0
-        Decides initial noise and mini-batches.
+        Decides initial noise, mini-batches and the outliers of each step.
     verbose : bool, default=False
         Whether to show progress bars.
 
@@ -119,75 +120,70 @@ def train_prompts(
     InputError, VocabularyError
         If the recipe or a name does not fit the tower.
     """
-    device = text_tower.device
     generator = torch.Generator().manual_seed(seed)
-    images = torch.from_numpy(np.ascontiguousarray(embeddings)).to(device)
-    labels = torch.from_numpy(np.ascontiguousarray(targets)).long().to(device)
-    temperature = recipe.train_temperature or text_tower.temperature
-
     positive = initial_context(text_tower, recipe, generator)
     if not recipe.shared:
         positive = positive.expand(len(class_names), -1, -1).clone()
-    encoder = PromptEncoder(text_tower, positive.shape[-2], class_names)
 
-    def batches(steps: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        return batches_of(images, labels, recipe.train_batch_size, steps, generator)
+    def encoder_of(contexts: torch.Tensor) -> PromptEncoder:
+        return PromptEncoder(text_tower, contexts.shape[-2], class_names)
 
-    def classify(positives: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        return functional.cross_entropy(x @ positives.T / temperature, y)
-
-    def separate(
-        positives: torch.Tensor, negatives: torch.Tensor, x: torch.Tensor
-    ) -> dict[str, torch.Tensor]:
-        to_negatives = x @ negatives.flatten(0, 1).T / temperature
-        to_positives = x @ positives.T / temperature if recipe.nis_over == "all" else None
-        return {
-            "nis": nis(to_negatives, to_positives, over=recipe.nis_over),
-            "npd": recipe.beta * npd(negatives, positives),
-            "nnd": recipe.gamma * nnd(negatives),
-        }
-
-    def descend(loss_terms: Any, parameters: list[torch.Tensor], steps: int, stage: str) -> None:
-        optimizer = torch.optim.Adam(parameters, lr=recipe.learning_rate)
-        history.update(minimise(loss_terms, optimizer, batches(steps), steps, stage, verbose))
-
+    encoder = encoder_of(positive)
+    objective = Objective(text_tower, recipe, embeddings, targets, anchors, words, generator)
     history: dict[str, np.ndarray] = {}
+
+    def descend(terms: Callable[..., Any], parameters: list[torch.Tensor], steps: int, stage: str) -> None:
+        optimizer, schedule = _optimizer(parameters, recipe)
+        batches = batches_of(objective.images, objective.rows, recipe.train_batch_size, steps, generator)
+        history.update(minimise(terms, optimizer, batches, steps, stage, verbose, schedule))
+
+    n = len(objective.images)
     if recipe.one_stage:
         positive.requires_grad_()
-        negative = _near(positive, recipe, generator).requires_grad_()
+        negative = _start_of_negatives(text_tower, positive, recipe, generator)
+        negative_encoder = encoder_of(negative)
 
-        def joint_loss(x: torch.Tensor, y: torch.Tensor) -> dict[str, torch.Tensor]:
-            features = encoder(torch.cat([positive[None], negative]), normalize=True)
+        def joint(x: torch.Tensor, rows: torch.Tensor) -> dict[str, torch.Tensor]:
+            positives = encoder(positive[None], normalize=True)[0]
             return {
-                "cross_entropy": classify(features[0], x, y),
-                **separate(features[0], features[1:], x),
+                **objective.of_positives(positives, x, rows),
+                **objective.of_negatives(positives, negative_encoder(negative, normalize=True), x),
             }
 
-        steps = max(recipe.positive_steps, recipe.negative_steps)
-        descend(joint_loss, [positive, negative], steps, "joint")
+        steps = max(recipe.steps("positive", n), recipe.steps("negative", n))
+        descend(joint, [positive, negative], steps, "joint")
     else:
         positive.requires_grad_()
 
-        def positive_loss(x: torch.Tensor, y: torch.Tensor) -> dict[str, torch.Tensor]:
-            return {"cross_entropy": classify(encoder(positive[None], normalize=True)[0], x, y)}
+        def first(x: torch.Tensor, rows: torch.Tensor) -> dict[str, torch.Tensor]:
+            return objective.of_positives(encoder(positive[None], normalize=True)[0], x, rows)
 
-        steps = recipe.positive_steps
-        descend(positive_loss, [positive], steps, "positive")
+        descend(first, [positive], recipe.steps("positive", n), "positive")
         positive.requires_grad_(False)
         with torch.no_grad():
             positives = encoder(positive[None], normalize=True)[0]
-        negative = _near(positive, recipe, generator).requires_grad_()
+        negative = _start_of_negatives(text_tower, positive, recipe, generator)
+        negative_encoder = encoder_of(negative)
 
-        def negative_loss(x: torch.Tensor, y: torch.Tensor) -> dict[str, torch.Tensor]:
-            return separate(positives, encoder(negative, normalize=True), x)
+        def second(x: torch.Tensor, rows: torch.Tensor) -> dict[str, torch.Tensor]:
+            return objective.of_negatives(positives, negative_encoder(negative, normalize=True), x)
 
-        steps = recipe.negative_steps
-        descend(negative_loss, [negative], steps, "negative")
+        descend(second, [negative], recipe.steps("negative", n), "negative")
     return LearnedPrompts(
         positive_context=positive.detach().cpu().numpy(),
         negative_context=negative.detach().cpu().numpy(),
         history=history,
     )
+
+
+def _optimizer(
+    parameters: list[torch.Tensor], recipe: PromptRecipe
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler | None]:
+    if recipe.optimizer == "adam":
+        return torch.optim.Adam(parameters, lr=recipe.learning_rate), None
+    optimizer = torch.optim.SGD(parameters, lr=recipe.learning_rate)
+    # As in the authors' code, where the period counts steps and not epochs: the rate never stays low.
+    return optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=100)
 
 
 def initial_context(tower: TextTower, recipe: PromptRecipe, generator: torch.Generator) -> torch.Tensor:
@@ -204,11 +200,19 @@ def initial_context(tower: TextTower, recipe: PromptRecipe, generator: torch.Gen
     return context
 
 
-def _near(positive: torch.Tensor, recipe: PromptRecipe, generator: torch.Generator) -> torch.Tensor:
-    """Negative contexts (p, ...): the positive one and a little noise, different for each."""
-    shape = (recipe.n_negative, *positive.shape)
-    noise = torch.randn(shape, generator=generator).to(positive.device)
-    return positive.detach() + recipe.negative_noise * noise
+def _start_of_negatives(
+    tower: TextTower, positive: torch.Tensor, recipe: PromptRecipe, generator: torch.Generator
+) -> torch.Tensor:
+    """Negative contexts (p, ...) to train: a common start and a little noise, different for each."""
+    start = positive.detach()
+    if recipe.negative_init == "random":
+        start = (0.02 * torch.randn(start.shape, generator=generator)).to(start.device)
+    elif recipe.negative_init != "positive":
+        start = context_from_text(tower, recipe.negative_init)
+        if not recipe.shared:
+            start = start.expand(len(positive), -1, -1)
+    noise = torch.randn((recipe.n_negative, *start.shape), generator=generator).to(start.device)
+    return (start + recipe.negative_noise * noise).requires_grad_()
 
 
 def batches_of(

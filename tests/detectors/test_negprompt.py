@@ -167,7 +167,7 @@ class TestPredicting:
 
     def test_a_pickle_carries_no_weights(self, fitted, embedded):
         data = pickle.dumps(fitted)
-        assert len(data) < 200_000
+        assert len(data) < 200_000 + fitted.text_bank_.common.nbytes
         again = pickle.loads(data)
         np.testing.assert_array_equal(again.score_samples(embedded[0]), fitted.score_samples(embedded[0]))
 
@@ -191,6 +191,101 @@ class TestThreshold:
     def test_train_calibrates_on_everything(self, embedded):
         detector = quick(calibration="train").fit(*embedded)
         assert len(detector.calibration_embeddings_) == len(embedded[0])
+
+
+class TestWords:
+    def test_words_that_mean_a_class_are_left_out(self, embedded):
+        words = ["star", "fish", "a star", "ladder"]
+        detector = quick(words=words, max_word_cosine=0.9).fit(*embedded)
+        texts = detector._backbone().text_tower.encode([f"a photo of a {word}" for word in words])
+        names = detector._backbone().text_tower.encode([f"a photo of a {name}" for name in KNOWN])
+        kept = texts[(texts @ names.T).max(axis=1) < 0.9]
+        assert 0 < len(kept) < len(words)
+        np.testing.assert_allclose(detector.text_bank_.common, kept, atol=1e-5)
+
+    def test_words_follow_the_vocabulary(self, embedded):
+        detector = quick(words=["fish", "ladder", "oval"]).fit(*embedded)
+        before = len(detector.text_bank_.common)
+        detector.set_vocabulary([*KNOWN, "fish"])
+        assert len(detector.text_bank_.common) < before
+
+    def test_the_score_is_the_log_odds_of_classes_against_words_and_negatives(self, embedded):
+        X, y = embedded
+        detector = quick(words=["fish", "ladder", "oval"], negative_weight=0.2).fit(X, y)
+        bank, t = detector.text_bank_, detector.temperature_
+
+        def log_sum(side):
+            return np.log(np.exp((X @ side.T).astype(np.float64) / t).sum(axis=1))
+
+        odds = log_sum(bank.positive) - log_sum(bank.common) - 0.2 * log_sum(bank.negative)
+        np.testing.assert_allclose(detector.score_samples(X), t * odds, atol=1e-5)
+
+    def test_equation_3_counts_words_among_the_negatives(self, embedded):
+        X, y = embedded
+        detector = quick(words=["fish", "ladder"], score="negprompt").fit(X, y)
+        bank = detector.text_bank_
+        positive, every = (
+            X @ bank.positive.T,
+            X @ np.concatenate([bank.positive, bank.negative, bank.common]).T,
+        )
+        expected = np.log(np.exp(positive.max(axis=1)) / np.exp(every).sum(axis=1))
+        np.testing.assert_allclose(detector.score_samples(X), expected, atol=1e-5)
+
+    def test_no_words_no_outliers(self, embedded):
+        detector = quick(words=None).fit(*embedded)
+        assert detector.text_bank_.common.shape == (0, 128)
+        assert "negative/outliers" not in detector.history_
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [("nouns!", "one string"), ([], "empty"), (["a", 3], r"words\[1\]"), (["a", "a"], "twice")],
+    )
+    def test_unusable_words_are_named(self, embedded, words, message):
+        with pytest.raises(SknegError, match=message):
+            quick(words=words).fit(*embedded)
+
+
+class TestRecipes:
+    def test_an_anchor_keeps_the_positives_at_the_hand_written_prompt(self, embedded):
+        zero_shot = MCMDetector(model="skneg-tiny").fit(*embedded).text_bank_.positive
+
+        def distance(weight):
+            positive = quick(anchor_weight=weight).fit(*embedded).text_bank_.positive
+            return 1 - np.mean(np.sum(positive * zero_shot, axis=1))
+
+        assert distance(1000.0) < distance(0.0) / 2
+
+    @pytest.mark.parametrize("start", ["random", "not a photo of a"])
+    def test_negatives_may_start_elsewhere(self, embedded, fitted, start):
+        detector = quick(negative_init=start).fit(*embedded)
+        n_ctx = {"random": 4, "not a photo of a": 5}[start]
+        assert detector.negative_context_.shape == (2, n_ctx, 64)
+        assert detector.text_bank_.negative.shape == fitted.text_bank_.negative.shape
+        assert quick(negative_init=start, one_stage=True).fit(*embedded).history_["joint/nis"].shape == (15,)
+
+    def test_epochs_count_batches(self, embedded):
+        X, y = embedded
+        detector = quick(step_unit="epochs", positive_steps=2, negative_steps=1, train_batch_size=40)
+        detector.fit(X, y)
+        per_epoch = -(-(len(X) - len(detector.calibration_names_)) // 40)
+        assert len(detector.history_["positive/total"]) == 2 * per_epoch
+        assert len(detector.history_["negative/total"]) == per_epoch
+
+    def test_the_paper_s_recipe_has_nothing_of_ours(self, embedded):
+        X, y = embedded
+        detector = NegPromptDetector.paper(model="skneg-tiny", random_state=0, positive_steps=2).fit(X, y)
+        assert set(detector.history_) == {
+            "positive/cross_entropy", "positive/total",
+            "negative/nis", "negative/npd", "negative/nnd", "negative/total",
+        }  # fmt: skip
+        bank = detector.text_bank_
+        positive, negative = X @ bank.positive.T, X @ bank.negative.T
+        share = np.exp(positive.max(axis=1)) / (np.exp(positive).sum(axis=1) + np.exp(negative).sum(axis=1))
+        np.testing.assert_allclose(detector.score_samples(X), np.log(share), atol=1e-5)
+        assert (NegPromptDetector.paper().nis_over, NegPromptDetector.released().nis_over) == (
+            "negatives", "all",
+        )  # fmt: skip
+        assert NegPromptDetector.released(beta=0.5).beta == 0.5
 
 
 class TestVocabulary:

@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional
 
 from skneg.errors import InputError
-from skneg.prompts.losses import nis, nnd, npd
+from skneg.prompts.losses import nis, nnd, npd, textual_outliers
 
 P, K, D, N = 3, 4, 8, 5
 
@@ -65,3 +65,12 @@ def test_unusable_arguments_are_named():
         nis(torch.zeros(1, 2), over="positives")
     with pytest.raises(InputError, match="positive_logits"):
         nis(torch.zeros(1, 2), over="all")
+
+
+def test_textual_outliers_is_the_logistic_loss_of_the_odds():
+    image = np.array([[2.0, 1.0]]), np.array([[0.5]])
+    outlier = np.array([[0.0, 1.0]]), np.array([[3.0]])
+    odds = [np.exp(p).sum() / np.exp(n).sum() for p, n in (image, outlier)]
+    expected = np.log1p(odds[1]) + np.log1p(1 / odds[0])
+    got = textual_outliers(*(torch.tensor(part) for part in (*image, *outlier)))
+    assert float(got) == pytest.approx(expected)
