@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import MissingDependencyError
+from ._optional import require
 
 _SHOWN = 10  # rows of a printed table
 
@@ -173,10 +173,5 @@ def _table(columns: Mapping[str, Sequence[str]], total: int) -> str:
 
 
 def _frame(columns: dict[str, Any]) -> Any:
-    try:
-        import pandas as pd
-    except ModuleNotFoundError as error:
-        raise MissingDependencyError(
-            "to_frame needs pandas, which is not installed: pip install pandas, or use to_dict()."
-        ) from error
-    return pd.DataFrame(columns)
+    pandas = require("pandas", "to_frame", "pip install pandas, or use to_dict().")
+    return pandas.DataFrame(columns)

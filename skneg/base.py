@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 from abc import abstractmethod
 from collections.abc import Sequence
 from numbers import Integral
@@ -12,14 +11,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from ._compat import DocumentedMixin
+from ._signature import SharedParametersMixin
 from ._validation import check_at_least, check_between, check_option
 from .bank import TextBank
 from .calibration import CalibrationMixin
-from .embedding import EmbeddingMixin, unit_rows
-from .errors import InputError, InputTypeError, VocabularyError
+from .embedding import EmbeddingMixin, check_embeddings, unit_rows
+from .errors import InputError, VocabularyError
 from .explanation import ExplanationMixin
 from .images import as_image_sequence, is_embeddings
 from .metrics import register_scorers
@@ -46,6 +46,7 @@ _SCORE_CELLS = 2**24  # cosines alive at a time while scoring: 128 MiB in float6
 
 
 class BaseDetector(
+    SharedParametersMixin,
     DocumentedMixin,
     SavingMixin,
     CalibrationMixin,
@@ -61,21 +62,6 @@ class BaseDetector(
     `_posterior`. Every public method that changes the detector works on a copy first, so that an error
     leaves it as it was.
     """
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Write the shared parameters into the signature of an ``__init__`` that takes ``**shared``.
-
-        So a detector lists its own parameters only, and scikit-learn and `help` see all of them.
-        """
-        super().__init_subclass__(**kwargs)
-        if "__init__" not in vars(cls):
-            return
-        own = inspect.signature(cls.__init__).parameters
-        if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in own.values()):
-            return
-        inherited = inspect.signature(super(cls, cls).__init__).parameters
-        merged = {**inherited, **{n: p for n, p in own.items() if p.kind is not p.VAR_KEYWORD}}
-        cls.__init__.__signature__ = inspect.Signature(list(merged.values()))  # type: ignore[attr-defined]
 
     def __init__(
         self,
@@ -400,14 +386,7 @@ class BaseDetector(
         """Unit-norm float32 embeddings (n, d) of images or of embeddings."""
         if not is_embeddings(X):
             return self._encode_images(X)
-        if hasattr(X, "detach"):
-            X = X.detach().float().cpu().numpy()
-        try:
-            X = validate_data(self, X, reset=reset, dtype=np.float64, ensure_all_finite=False, estimator=self)
-        except TypeError as error:
-            raise InputTypeError(str(error)) from error
-        except ValueError as error:
-            raise InputError(str(error)) from error
+        X = check_embeddings(self, X, reset)
         width = self._model_width() if reset else self.text_bank_.positive.shape[1]
         if width is not None and X.shape[1] != width:
             raise InputError(

@@ -6,9 +6,10 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.utils.validation import validate_data
 
 from ._validation import check_at_least
-from .errors import InputError
+from .errors import InputError, InputTypeError
 from .images import as_image_sequence
 
 if TYPE_CHECKING:
@@ -35,6 +36,20 @@ def unit_rows(X: np.ndarray, name: str = "X") -> np.ndarray:
     is_unit = np.abs(np.linalg.norm(X, axis=-1, keepdims=True) - 1) < 1e-6
     X = np.where(is_unit, X, X / largest)
     return (X / np.where(is_unit, 1, np.linalg.norm(X, axis=-1, keepdims=True))).astype(np.float32)
+
+
+def check_embeddings(estimator: Any, X: Any, reset: bool) -> np.ndarray:
+    """A float64 matrix of embeddings in any container, checked as scikit-learn does, with typed errors."""
+    if hasattr(X, "detach"):
+        X = X.detach().float().cpu().numpy()
+    try:
+        return validate_data(
+            estimator, X, reset=reset, dtype=np.float64, ensure_all_finite=False, estimator=estimator
+        )
+    except TypeError as error:
+        raise InputTypeError(str(error)) from error
+    except ValueError as error:
+        raise InputError(str(error)) from error
 
 
 class EmbeddingMixin:

@@ -6,7 +6,6 @@ all others, and larger scores = more in-distribution.
 
 from ._open_set import id_accuracy, open_set_accuracy, oscr
 from ._ranking import aupr, auroc, detection_error, fpr_at_tpr
-from ._ranking import check_scores as _check_scores  # noqa: F401
 from ._report import OODReport, ood_report
 from ._scorers import OODScorer, make_ood_scorer, register_scorers
 

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
+from .._optional import require
 from .._validation import check_at_least, check_between, check_option
-from ..errors import InputError, InputTypeError, MissingDependencyError
+from ..errors import InputError, InputTypeError
 from ._bootstrap import bootstrap
 from ._ranking import aupr, auroc, check_scores, detection_error, fpr_at_tpr
 
@@ -95,13 +96,8 @@ class OODReport:
         MissingDependencyError
             If pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ModuleNotFoundError as error:
-            raise MissingDependencyError(
-                "to_frame needs pandas, which is not installed: pip install pandas, or use to_dict."
-            ) from error
-        return pd.DataFrame.from_dict(self.to_dict(), orient="index")
+        pandas = require("pandas", "to_frame", "pip install pandas, or use to_dict().")
+        return pandas.DataFrame.from_dict(self.to_dict(), orient="index")
 
     def to_text(self, digits: int = 3) -> str:
         """The table as text.

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.pipeline import Pipeline
 
 from .. import _compat
+from .._pipeline import unwrap
 from .._validation import check_option
 from ..errors import InputError
 from ..vocabulary import mark_unknown, resolve_unknown_label
@@ -111,7 +111,8 @@ class OODScorer:
         if sample_weight is not None:
             raise InputError(f"{self!r} takes no sample_weight; leave it out.")
         labels = named_labels(y, "y")
-        detector, X = _unwrap(estimator, X)
+        detector, prepare = unwrap(estimator)
+        X = prepare(X)
         is_ood = self._find_ood(labels, detector)
         if self.metric == "open_set_accuracy":
             answers = _answers(detector, X, labels[is_ood][0])
@@ -181,19 +182,6 @@ class OODScorer:
                 "be in every fold."
             )
         return is_ood
-
-
-def _unwrap(estimator: Any, X: Any) -> tuple[Any, Any]:
-    """The detector at the end of searches and Pipelines, and what it is given, transformed only once."""
-    while True:
-        if hasattr(estimator, "best_estimator_"):
-            estimator = estimator.best_estimator_
-        elif isinstance(estimator, Pipeline):
-            if len(estimator) > 1:
-                X = estimator[:-1].transform(X)
-            estimator = estimator[-1]
-        else:
-            return estimator, X
 
 
 def _classes(detector: Any, X: Any) -> np.ndarray:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..errors import MissingDependencyError
+from .._optional import require
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,16 +42,6 @@ def styles(names: Iterable[str]) -> dict[str, Style]:
     for i, name in enumerate(others):
         chosen[name] = Style(_COLORS[i % 5], _LINES[i % 4], _MARKERS[i % 7])
     return chosen
-
-
-def require(module: str, user: str) -> Any:
-    """An optional package, or an error that says how to get it."""
-    try:
-        return import_module(module)
-    except ModuleNotFoundError as error:
-        raise MissingDependencyError(
-            f"{user} needs {module}, which is not installed: pip install skneg[plot]"
-        ) from error
 
 
 class Display:

@@ -15,7 +15,7 @@ from ..bank import TextBank
 from ..embedding import unit_rows
 from ..errors import InputError, InputTypeError
 from ._display import BLACK, YELLOW, Display, styles
-from ._sets import ID, by_set, embed, named, unwrap
+from ._sets import ID, by_set, embed, fitted_detector, named
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,7 +145,7 @@ class EmbeddingMapDisplay(Display):
             If a parameter is not usable, or the detector has no text bank of its own.
         """
         cls._require_matplotlib()
-        detector, prepare = unwrap(detector)
+        detector, prepare = fitted_detector(detector)
         sets = by_set(detector, embed(detector, prepare, cls.__name__), X, y, ood)
         places = _lay_out(sets, detector.text_bank_, center, perplexity, max_per_set, random_state)
         kind = "positive prompts" if detector._reads_names else "class means"

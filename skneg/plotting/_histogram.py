@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import InputError
 from ..metrics._ranking import check_scores
 from ._display import GREY, Display, repeat_names, styles
-from ._sets import ID, by_set, named, need, unwrap
+from ._sets import ID, by_set, fitted_detector, named, need
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,7 +100,7 @@ class ScoreHistogramDisplay(Display):
             If a label is neither a class nor the unknown label, or the detector gives no scores.
         """
         cls._require_matplotlib()
-        detector, prepare = unwrap(detector)
+        detector, prepare = fitted_detector(detector)
         score_samples = need(detector, "score_samples", cls.__name__, "use from_predictions.")
         scores = by_set(detector, lambda images: score_samples(prepare(images)), X, y, ood)
         return cls(scores, offset=getattr(detector, "offset_", None)).plot(ax, bins=bins)

@@ -12,7 +12,7 @@ from ..errors import InputError
 from ..metrics import auroc, fpr_at_tpr
 from ..metrics._ranking import check_scores
 from ._display import GREY, Display, repeat_names, styles
-from ._sets import ID, by_set, named, need, unwrap
+from ._sets import ID, by_set, fitted_detector, named, need
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,7 +114,7 @@ class OODRocDisplay(Display):
         OODRocDisplay
         """
         cls._require_matplotlib()
-        detector, prepare = unwrap(detector)
+        detector, prepare = fitted_detector(detector)
         score_samples = need(detector, "score_samples", cls.__name__, "use from_predictions.")
         scores = by_set(detector, lambda images: score_samples(prepare(images)), X, y, ood)
         return cls(scores.pop(ID), scores, tpr=tpr).plot(ax)

@@ -3,35 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import reduce
 from typing import Any
 
 import numpy as np
-from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from .._pipeline import Prepare, unwrap
 from ..base import BaseDetector
 from ..errors import InputError, InputTypeError
 from ..vocabulary import check_labels
 
 ID, OOD = "ID", "OOD"
 
-Prepare = Callable[[Any], Any]
 
-
-def unwrap(estimator: Any) -> tuple[Any, Prepare]:
-    """The fitted detector at the end of Pipelines and searches, and what must be done to X before it."""
+def fitted_detector(estimator: Any) -> tuple[Any, Prepare]:
+    """See `unwrap`; refuses what is not fitted."""
     check_is_fitted(estimator)
-    steps: list[Prepare] = []
-    while True:
-        if hasattr(estimator, "best_estimator_"):
-            estimator = estimator.best_estimator_
-        elif isinstance(estimator, Pipeline):
-            if len(estimator) > 1:
-                steps.append(estimator[:-1].transform)
-            estimator = estimator[-1]
-        else:
-            return estimator, lambda X: reduce(lambda Z, step: step(Z), steps, X)
+    return unwrap(estimator)
 
 
 def need(detector: Any, attribute: str, display: str, hint: str) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 from ..bank import TextBank
 from ..errors import InputError
 from ._display import BLUE, ORANGE, Display
-from ._sets import ID, by_set, embed, named, unwrap
+from ._sets import ID, by_set, embed, fitted_detector, named
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,7 +107,7 @@ class SimilarityDisplay(Display):
             If the detector has no text bank of its own, as a `ScoreEnsemble`.
         """
         cls._require_matplotlib()
-        detector, prepare = unwrap(detector)
+        detector, prepare = fitted_detector(detector)
         sets = by_set(detector, embed(detector, prepare, cls.__name__), X, y, ood)
         bank = detector.text_bank_
         similarities = {name: _largest(embeddings, bank) for name, embeddings in sets.items()}

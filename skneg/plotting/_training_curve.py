@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import InputError
 from ._display import BLACK, BLUE, Display
-from ._sets import need, unwrap
+from ._sets import fitted_detector, need
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,7 +102,7 @@ class TrainingCurveDisplay(Display):
             If the detector has no ``history_``.
         """
         cls._require_matplotlib()
-        detector, _ = unwrap(detector)
+        detector, _ = fitted_detector(detector)
         hint = "only detectors that learn prompts have one, see skneg.list_detectors()."
         return cls(need(detector, "history_", cls.__name__, hint)).plot(ax)
 
