@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
 import skneg
 from skneg import MaxLogitDetector, MCMDetector, NegPromptDetector
@@ -108,3 +109,26 @@ def test_neglabel_on_the_real_word_bank(split4, data_folder):
         bank = skneg.TextBank(split4["text"], arrays["text"].astype(np.float32))
     detector = skneg.NegLabelDetector(text_bank=bank, class_names=split4["names"], random_state=0)
     assert evaluate(detector.fit(*split4["train"]), split4)[0] >= 99.0
+
+
+@pytest.mark.slow
+def test_a_search_over_the_detector_reports_auroc(split4, data_folder):
+    """Labelled rows of 100 known classes and of others, through scikit-learn's own search."""
+    with np.load(data_folder / "clip-vitb32-features" / "imagenet.npz") as arrays:
+        others = arrays["train"][arrays["train_y"] >= 100][::9].astype(np.float32)
+    X = np.concatenate([split4["train"][0], others])
+    y = np.concatenate([split4["train"][1], np.full(len(others), -1)])
+    search = GridSearchCV(
+        NegPromptDetector(
+            model=split4["model"], class_names=split4["names"], calibration="train", random_state=0
+        ),
+        {"n_negative": [1, 2], "beta": [0.1, 1.0], "score_temperature": [0.01, 0.02]},
+        scoring="ood_auroc",
+        cv=StratifiedKFold(2),
+        error_score="raise",
+        refit=False,
+    ).fit(X, y)
+    areas = search.cv_results_["mean_test_score"]
+    assert areas.shape == (8,)
+    assert areas.min() > 0.95
+    assert search.best_params_["score_temperature"] == 0.01
