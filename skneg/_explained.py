@@ -42,7 +42,14 @@ class Explanations:
     negative_cosine : ndarray of shape (n,), float64, or None
         Cosine of the image to it.
     negative_margin : ndarray of shape (n,), float64, or None
-        ``nearest_cosine - negative_cosine``: how much nearer a class is than any negative.
+        ``nearest_cosine - negative_cosine``: how much nearer a class is than any negative prompt.
+    word : ndarray of shape (n,), str, or None
+        The nearest of the words that are negatives of no class (``text_bank_.common``); this and all
+        below are None where a detector has none.
+    word_cosine, word_margin : ndarray of shape (n,), float64, or None
+        Cosine of the image to it, and ``nearest_cosine - word_cosine``.
+    image : ndarray of shape (n,), int
+        Row of X.
     """
 
     answer: np.ndarray
@@ -61,6 +68,14 @@ class Explanations:
     negative_class: np.ndarray | None = None
     negative_cosine: np.ndarray | None = None
     negative_margin: np.ndarray | None = None
+    word: np.ndarray | None = None
+    word_cosine: np.ndarray | None = None
+    word_margin: np.ndarray | None = None
+    image: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if self.image is None:
+            object.__setattr__(self, "image", np.arange(len(self.answer)))
 
     def __len__(self) -> int:
         return len(self.answer)
@@ -85,7 +100,7 @@ class Explanations:
     def __str__(self) -> str:
         shown = self[:_SHOWN]
         columns = {
-            "image": [str(row) for row in range(len(shown))],
+            "image": [str(row) for row in shown.to_dict()["image"]],
             "answer": [str(label) for label in shown.answer],
             "decision": [f"{value:+.4g}" for value in shown.decision],
             "p-value": [f"{value:.3f}" for value in shown.p_value],
@@ -96,6 +111,11 @@ class Explanations:
             columns["nearest negative"] = [
                 f"{name} (cos {cosine:.3f})"
                 for name, cosine in zip(shown.negative_name, shown.negative_cosine, strict=True)
+            ]
+        if shown.word is not None and shown.word_cosine is not None:
+            columns["nearest word"] = [
+                f"{word} (cos {cosine:.3f})"
+                for word, cosine in zip(shown.word, shown.word_cosine, strict=True)
             ]
         return _table(columns, len(self))
 

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
+from sklearn.utils import check_random_state
+
 from .errors import InputError
 
 
@@ -23,3 +26,11 @@ def check_between(name: str, value: Any, low: float, high: float) -> None:
 def check_option(name: str, value: Any, options: Sequence[Any]) -> None:
     if value not in options:
         raise InputError(f"{name} must be one of {list(options)}, got {value!r}.")
+
+
+def check_seed(random_state: Any) -> np.random.RandomState:
+    """scikit-learn's `check_random_state` with our error."""
+    try:
+        return check_random_state(random_state)
+    except ValueError as error:
+        raise InputError(f"random_state={random_state!r} cannot seed anything: {error}") from error

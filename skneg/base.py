@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._compat import DocumentedMixin
 from ._signature import SharedParametersMixin
-from ._validation import check_at_least, check_between, check_option
+from ._validation import check_at_least, check_between, check_option, check_seed
 from .bank import TextBank
 from .calibration import CalibrationMixin
 from .embedding import EmbeddingMixin, check_embeddings, unit_rows
@@ -289,10 +289,7 @@ class BaseDetector(
         check_between("contamination", self.contamination, 0, 1)
         check_between("calibration_fraction", self.calibration_fraction, 0, 1)
         self._check_score_temperature()
-        try:
-            check_random_state(self.random_state)
-        except ValueError as error:
-            raise InputError(f"random_state={self.random_state!r} cannot seed anything: {error}") from error
+        check_seed(self.random_state)
         check_option("calibration", self.calibration, ("auto", "holdout", "train"))
 
     def _check_score_temperature(self) -> None:

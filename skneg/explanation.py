@@ -199,6 +199,10 @@ class ExplanationMixin:
                 return list(names)
         return [f"negative {row}" for row in range(m)]
 
+    def _names_of_common(self) -> list[str]:
+        """What to call the negatives of no class that stand beside those of the classes."""
+        return [f"word {row}" for row in range(len(self.text_bank_.common))]
+
     def _cosines_to_bank(self, Z: np.ndarray, first: np.ndarray, second: np.ndarray) -> dict[str, Any]:
         bank = self.text_bank_
         to_first = _row_cosines(Z, bank.positive[first])
@@ -206,6 +210,11 @@ class ExplanationMixin:
             "nearest_cosine": to_first,
             "second_cosine": _row_cosines(Z, bank.positive[second]),
         }
+        if len(bank.common):
+            word = _nearest(Z, bank.common, 1)[0][:, 0]
+            columns["word"] = np.array(self._names_of_common())[word]
+            columns["word_cosine"] = _row_cosines(Z, bank.common[word])
+            columns["word_margin"] = to_first - columns["word_cosine"]
         if len(bank.negative) == 0:
             return columns
         negative = _nearest(Z, bank.negative, 1)[0][:, 0]

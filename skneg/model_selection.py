@@ -8,6 +8,7 @@ import numpy as np
 from sklearn import config_context
 from sklearn.model_selection import check_cv, cross_val_predict
 
+from .errors import InputError
 from .metrics._open_set import named_labels
 
 
@@ -53,7 +54,7 @@ def out_of_fold_scores(
     Raises
     ------
     InputError, InputTypeError
-        If `y` cannot be used as labels.
+        If `y` cannot be used as labels, or `cv` does not test every row once.
 
     Examples
     --------
@@ -70,7 +71,16 @@ def out_of_fold_scores(
     True
     """
     labels = named_labels(y, "y")
-    folds = list(check_cv(cv, labels, classifier=True).split(X, labels, groups))
+    try:
+        folds = list(check_cv(cv, labels, classifier=True).split(X, labels, groups))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"cv={cv!r} cannot split these rows: {error}") from error
+    tested = np.concatenate([test for _, test in folds])
+    if len(tested) != len(labels) or len(np.unique(tested)) != len(labels):
+        raise InputError(
+            f"cv={cv!r} must leave every row out once, such as StratifiedKFold does; it leaves out "
+            f"{len(np.unique(tested))} of {len(labels)} rows, {len(tested)} times in all."
+        )
     # As a parameter of `fit`, y is cut into folds but not numbered. Routing would look for its name among
     # the metadata that the detector asks for.
     with config_context(enable_metadata_routing=False):

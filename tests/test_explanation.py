@@ -88,8 +88,8 @@ class TestExplain:
         assert why.nearest_cosine is None
         assert why.negative is None
         assert set(why.to_dict()) == {
-            "answer", "score", "decision", "p_value", "nearest_class", "nearest_posterior", "second_class",
-            "second_posterior", "class_margin",
+            "image", "answer", "score", "decision", "p_value", "nearest_class", "nearest_posterior",
+            "second_class", "second_posterior", "class_margin",
         }  # fmt: skip
 
     def test_unknown_label_none_always_answers_a_class(self, embedded, strange_scenes):
@@ -233,3 +233,26 @@ class TestNearestWords:
 def test_an_unfitted_detector_says_so(method):
     with pytest.raises(NotFittedError):
         getattr(MCMDetector(model="skneg-tiny"), method)(np.eye(3))
+
+
+class TestWordsOfNoClass:
+    @pytest.fixture
+    def explained(self, embedded, strange_scenes):
+        detector = NegPromptDetector(
+            model="skneg-tiny", words=["fish", "ladder"], positive_steps=2, negative_steps=2, random_state=0
+        )
+        return detector.fit(*embedded), detector.explain(strange_scenes)
+
+    def test_the_nearest_word_is_named(self, explained, strange_scenes):
+        detector, why = explained
+        Z = detector._embed(strange_scenes)
+        cosines = Z @ detector.text_bank_.common.T
+        np.testing.assert_array_equal(why.word, np.array(["fish", "ladder"])[cosines.argmax(axis=1)])
+        np.testing.assert_allclose(why.word_cosine, cosines.max(axis=1), atol=1e-6)
+        np.testing.assert_allclose(why.word_margin, why.nearest_cosine - why.word_cosine)
+        assert "nearest word" in str(why)
+
+    def test_a_selection_keeps_the_rows_of_x(self, explained):
+        _, why = explained
+        assert why[[5, 2]].image.tolist() == [5, 2]
+        assert str(why[7:8]).splitlines()[-1].startswith("7")

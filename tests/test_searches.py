@@ -6,7 +6,13 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
-from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_predict, cross_val_score
+from sklearn.model_selection import (
+    GridSearchCV,
+    ShuffleSplit,
+    StratifiedKFold,
+    cross_val_predict,
+    cross_val_score,
+)
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from skneg import CLIPImageEncoder, MCMDetector, NegPromptDetector
@@ -181,3 +187,14 @@ def test_the_page_on_searches_names_every_scorer():
         for name in re.findall('`"(.*?)"`', line)
     }
     assert named == set(SCORERS)
+
+
+@pytest.mark.parametrize("cv", [ShuffleSplit(2, random_state=0), [(np.arange(10), np.arange(5))]])
+def test_out_of_fold_scores_need_every_row_tested_once(embedded, cv):
+    with pytest.raises(InputError, match="leave every row out once"):
+        out_of_fold_scores(MCMDetector(model="skneg-tiny", contamination=0.2), *embedded, cv=cv)
+
+
+def test_out_of_fold_scores_need_a_label_for_every_row(embedded):
+    with pytest.raises(InputError, match="cannot split these rows"):
+        out_of_fold_scores(MCMDetector(model="skneg-tiny"), embedded[0], embedded[1][:-1], cv=2)

@@ -183,7 +183,7 @@ calibration_fraction, unknown_label, random_state, verbose
     Attributes
     ----------
     estimator_ : KNeighborsClassifier
-        Also gives `predict_proba`: the share of each class among the neighbours.
+        Also gives `predict_proba`: the share of each class among the neighbours, weighted by 1 / distance.
 
     References
     ----------
@@ -214,7 +214,9 @@ calibration_fraction, unknown_label, random_state, verbose
 
     def _fit_estimator(self, embeddings: np.ndarray, targets: np.ndarray) -> None:
         k = min(self.n_neighbors, len(embeddings))
-        self.estimator_ = KNeighborsClassifier(n_neighbors=k, algorithm="brute").fit(embeddings, targets)
+        # Weighted, or few shots of few classes would be one great tie.
+        self.estimator_ = KNeighborsClassifier(k, weights="distance", algorithm="brute")
+        self.estimator_.fit(embeddings, targets)
 
     def _score(self, Z: np.ndarray, bank: TextBank | None = None) -> np.ndarray:
         if len(Z) == 0:

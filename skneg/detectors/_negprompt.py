@@ -355,7 +355,7 @@ class NegPromptDetector(ScoreChoiceMixin, WordNegativesMixin, PromptDetector):
         return TextBank(learned.positive, learned.negative, learned.per_class, self._word_negatives(names))
 
     def _score_cosines(self, positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
-        learned, words = np.split(negative, [positive.shape[1] * self.n_negative], axis=1)
+        learned, words = np.split(negative, [positive.shape[1] * self.text_bank_.per_class], axis=1)
         temperature = self.score_temperature
         if temperature is None:
             temperature = self.temperature_ if self._chosen_score == "odds" else 1.0

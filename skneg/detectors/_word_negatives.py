@@ -38,9 +38,21 @@ class WordNegativesMixin(BaseDetector):
         """Embeddings (w, d) of the words that mean none of the names."""
         if self.words is None:
             return np.empty((0, self._backbone().text_tower.embed_dim), dtype=np.float32)
-        from ..datasets import load_words
+        return self._hand_written(self._word_list())[self._is_no_name(names)]
 
-        words = load_words(_NOUNS) if isinstance(self.words, str) else self.words
-        embeddings = self._hand_written(words)
-        likeness = (embeddings @ self._hand_written(names).T).max(axis=1)
-        return embeddings[likeness < self.max_word_cosine]
+    def _names_of_common(self) -> list[str]:
+        if self.words is None:
+            return []
+        return np.array(self._word_list())[self._is_no_name(self.class_names_)].tolist()
+
+    def _word_list(self) -> Sequence[str]:
+        if isinstance(self.words, str):
+            from ..datasets import load_words
+
+            return load_words(self.words)
+        return list(self.words or ())
+
+    def _is_no_name(self, names: Sequence[str]) -> np.ndarray:
+        """Which words are less like every name than `max_word_cosine`."""
+        likeness = self._hand_written(self._word_list()) @ self._hand_written(names).T
+        return likeness.max(axis=1) < self.max_word_cosine

@@ -5,6 +5,8 @@ Every function takes the scores of the two groups; larger = more in-distribution
 
 from __future__ import annotations
 
+from numbers import Real
+
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
@@ -139,7 +141,7 @@ def fpr_at_tpr(
     >>> fpr_at_tpr([2.0, 3.0, 4.0, 5.0], [1.0, 2.5], tpr=1.0)
     0.5
     """
-    if not 0 < tpr <= 1:
+    if not isinstance(tpr, Real) or not 0 < tpr <= 1:
         raise InputError(f"tpr must lie in (0, 1], got {tpr!r}.")
     check_option("method", method, ("first", "closest"))
     is_positive, scores = _labelled(scores_id, scores_ood, positive)

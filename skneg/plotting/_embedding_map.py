@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from sklearn.manifold import TSNE
-from sklearn.utils import check_random_state
 
-from .._validation import check_at_least, check_between
+from .._validation import check_at_least, check_between, check_seed
 from ..bank import TextBank
 from ..embedding import unit_rows
 from ..errors import InputError, InputTypeError
@@ -290,7 +289,7 @@ def _lay_out(
 ) -> tuple[dict[str, Points], Points, Points | None]:
     check_at_least("max_per_set", max_per_set, 1, Integral)
     check_between("perplexity", perplexity, 0, np.inf)
-    generator = check_random_state(random_state)
+    generator = check_seed(random_state)
     image_mean = sets[ID].mean(axis=0) if center else 0
     text_mean = bank.positive.mean(axis=0) if center else 0
     groups = [embeddings - image_mean for embeddings in sets.values()]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from .._validation import check_at_least
 from ..errors import InputError
 from ..metrics._ranking import check_scores
 from ._display import GREY, Display, repeat_names, styles
@@ -151,6 +153,7 @@ class ScoreHistogramDisplay(Display):
         ax = self._start(ax)
         pooled = np.concatenate(list(self.scores.values()))
         finite = pooled[np.abs(pooled) < np.finfo(np.float64).max]
+        check_at_least("bins", bins, 1, Integral)
         edges = np.histogram_bin_edges(finite, bins)
         self.bars_: dict[str, Any] = {}
         for name, style in styles(self.scores).items():

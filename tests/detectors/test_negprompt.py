@@ -246,6 +246,12 @@ class TestWords:
 
 
 class TestRecipes:
+    def test_what_was_fitted_scores_whatever_the_parameter_says_now(self, embedded):
+        X, y = embedded
+        detector = quick().fit(X, y)
+        before = detector.score_samples(X)
+        np.testing.assert_array_equal(detector.set_params(n_negative=1).score_samples(X), before)
+
     def test_an_anchor_keeps_the_positives_at_the_hand_written_prompt(self, embedded):
         zero_shot = MCMDetector(model="skneg-tiny").fit(*embedded).text_bank_.positive
 
