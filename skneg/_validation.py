@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import Any
 
@@ -34,3 +35,9 @@ def check_seed(random_state: Any) -> np.random.RandomState:
         return check_random_state(random_state)
     except ValueError as error:
         raise InputError(f"random_state={random_state!r} cannot seed anything: {error}") from error
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """What a message about an unknown name ends with, a blank before it; empty where none is near."""
+    near = get_close_matches(name, list(known), n=2, cutoff=0.5)
+    return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""

@@ -63,8 +63,8 @@ def read_word_bank(word_bank: Any) -> tuple[list[str], np.ndarray | None]:
     return words, matrix
 
 
-def check_words(words: Any, parameter: str = "words") -> None:
-    """Words must be distinct texts, at least one."""
+def check_words(words: Any, parameter: str = "words", *, fold: bool = False) -> None:
+    """Words must be distinct texts, at least one; with `fold`, case and blanks around them do not count."""
     if isinstance(words, str):
         raise InputTypeError(f"{parameter} is one string ({words!r}); give a sequence of words.")
     seen: dict[str, int] = {}
@@ -73,8 +73,9 @@ def check_words(words: Any, parameter: str = "words") -> None:
             raise InputTypeError(f"{parameter}[{row}] is {word!r}, expected a word.")
         if not word.strip():
             raise VocabularyError(f"{parameter}[{row}] is empty ({word!r}).")
-        if word in seen:
-            raise VocabularyError(f"{parameter} has {word!r} twice, at {seen[word]} and {row}.")
-        seen[word] = row
+        key = word.strip().casefold() if fold else word
+        if key in seen:
+            raise VocabularyError(f"{parameter} has {word!r} twice, at {seen[key]} and {row}.")
+        seen[key] = row
     if not seen:
         raise VocabularyError(f"{parameter} is empty; give at least one word.")

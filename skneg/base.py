@@ -374,6 +374,7 @@ class BaseDetector(
                 f"unknown_label={self.unknown_label_!r} is also the label of a known class."
             )
         self.text_bank_ = self._make_bank(vocabulary.names)
+        self._note_parameters()
         self.classes_ = vocabulary.labels
         self.class_names_ = list(vocabulary.names)
 

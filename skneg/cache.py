@@ -16,6 +16,7 @@ import numpy as np
 from filelock import FileLock
 from PIL import Image
 
+from ._stack import stacklevel_outside
 from .errors import ImageError, InputTypeError, PersistenceError
 from .images import ImageSequence
 from .persistence._file import pack, read_bytes, unpack, write_bytes
@@ -117,12 +118,17 @@ class EmbeddingCache:
         if not path.exists():
             return None
         try:
-            header, tensors = unpack(read_bytes(path), str(path))
+            data = read_bytes(path)
+        except PersistenceError as error:  # too many open files, a network drive that is away
+            self._warn(f"{error} It is left as it is, and the image is encoded again.")
+            return None
+        try:
+            header, tensors = unpack(data, str(path))
             if header != self._header(key):
                 raise PersistenceError(f"{path} is the embedding of another image.")
             return tensors["embedding"]
         except PersistenceError as error:
-            warnings.warn(f"{error} The image is encoded again.", CacheWarning, stacklevel=3)
+            self._warn(f"{error} The image is encoded again.")
             with contextlib.suppress(OSError):
                 path.unlink()
             return None
@@ -146,11 +152,11 @@ class EmbeddingCache:
             for key, embedding in zip(keys, embeddings, strict=True):
                 self.put(key, embedding)
         except OSError as error:
-            warnings.warn(
-                f"embeddings could not be cached, and will be computed again: {error}",
-                CacheWarning,
-                stacklevel=4,
-            )
+            self._warn(f"embeddings could not be cached, and will be computed again: {error}")
+
+    @staticmethod
+    def _warn(message: str) -> None:
+        warnings.warn(message, CacheWarning, stacklevel=stacklevel_outside())
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key[2:]}{_SUFFIX}"

@@ -1,7 +1,9 @@
+import errno
 import io
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -141,6 +143,23 @@ def test_the_entry_of_another_image_is_not_used(cache, images):
     np.testing.assert_array_equal(embeddings, Tower()(images))
 
 
+def test_an_entry_that_cannot_be_read_for_now_is_kept(cache, images, monkeypatch):
+    cache.encode_through(images, Tower())
+    before, tower = {path: path.read_bytes() for path in entries(cache)}, Tower()
+
+    def no_more_files(_):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", no_more_files)
+        key = content_key(images[0])
+        with pytest.warns(CacheWarning, match=r"Too many open files.*left as it is"):
+            assert cache.get(key) is None
+    assert {path: path.read_bytes() for path in entries(cache)} == before
+    cache.encode_through(images, tower)
+    assert tower.seen == []
+
+
 def test_a_folder_that_cannot_be_written_warns_and_gives_the_embeddings(tmp_path, images):
     (tmp_path / "file").write_text("in the way")
     cache = EmbeddingCache(tmp_path / "file", "test")
@@ -193,6 +212,15 @@ class TestEncoder:
             np.testing.assert_allclose(encoder.transform(X[::-1])[::-1], plain, atol=1e-6)
         local = CLIPImageEncoder(model="skneg-tiny", local=True, cache=tmp_path).transform(X)
         np.testing.assert_allclose(local[:, 0], plain, atol=1e-6)
+
+    @pytest.mark.parametrize("output", ["default", "pandas"])
+    def test_warnings_point_to_whoever_called(self, output, tmp_path, scenes):
+        encoder = CLIPImageEncoder(model="skneg-tiny", cache=tmp_path).set_output(transform=output)
+        encoder.transform(scenes[0][:2])
+        next(tmp_path.glob("*/??/*.safetensors")).write_bytes(b"damaged")
+        with pytest.warns(CacheWarning) as caught:
+            encoder.transform(scenes[0][:2])
+        assert [warning.filename for warning in caught] == [__file__]
 
     def test_takes_preprocessed_tensors(self, tmp_path, scenes):
         import torch

@@ -8,6 +8,7 @@ import pickle
 import random
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -20,13 +21,15 @@ import open_clip
 import pytest
 import torch
 from safetensors.numpy import load_file, save_file
+from sklearn import config_context
 from sklearn.exceptions import NotFittedError
 
 import skneg
 from skneg.backbone import load_backbone
 from skneg.backbone._tiny import TINY_FOLDER, WEIGHTS_NAME
+from skneg.bank import TextBank
 from skneg.base import BaseDetector
-from skneg.errors import BackboneError, InputError, PersistenceError, SknegError
+from skneg.errors import BackboneError, InputError, InputTypeError, PersistenceError, SknegError
 from skneg.persistence import read_header
 from skneg.persistence._file import _DIGEST, UNFINISHED, _digest, pack, unpack
 from skneg.persistence._values import ValueReader, ValueWriter
@@ -219,6 +222,129 @@ def test_what_a_file_cannot_hold_is_refused_by_name(value, saved):
     assert sha256(path) == before
 
 
+@pytest.mark.parametrize("given", ["constructor", "set_vocabulary"])
+def test_a_given_text_bank_survives(given, tmp_path):
+    rng = np.random.default_rng(0)
+    positive, negative = (rng.normal(size=(n, 8)).astype(np.float32) for n in (2, 4))
+    bank = TextBank(positive, negative, 2)
+    detector = skneg.MCMDetector(text_bank=bank, class_names=["a", "b"])
+    detector.fit(positive.repeat(20, axis=0))
+    if given == "set_vocabulary":
+        bank = TextBank(negative[:2], positive, 1)
+        detector.set_vocabulary(["b", "a"], text_bank=bank)
+    detector.save(tmp_path / "a.skneg")
+    again = skneg.load(tmp_path / "a.skneg")
+    stored = again.text_bank if given == "constructor" else again.given_bank_
+    assert stored.per_class == bank.per_class
+    for part in ("positive", "negative", "common"):
+        np.testing.assert_array_equal(getattr(stored, part), getattr(bank, part), strict=True)
+        np.testing.assert_array_equal(getattr(again.text_bank_, part), getattr(detector.text_bank_, part))
+    assert_answers_alike(detector, again, negative)
+
+
+def test_requests_for_metadata_are_no_hindrance(saved):
+    path, detector, X = saved
+    with config_context(enable_metadata_routing=True):
+        routed = skneg.MCMDetector(**detector.get_params()).set_fit_request(class_names=True).fit(X)
+        routed.save(path)
+    assert_answers_alike(routed, skneg.load(path), X)
+
+
+def test_attributes_that_a_detector_does_not_learn_are_refused(saved):
+    path, detector, _ = saved
+    before = sha256(path)
+    detector.note = "tuned by hand"
+    with pytest.raises(PersistenceError, match="attribute 'note', which MCMDetector does not learn"):
+        detector.save(path)
+    assert sha256(path) == before
+
+
+@pytest.mark.parametrize(
+    ("path", "error", "message"),
+    [
+        (3, InputTypeError, "got 3"),
+        (b"a.skneg", InputTypeError, "got b'a.skneg'"),
+        (open, InputTypeError, "path must be a str"),
+        ("a\0.skneg", PersistenceError, "NUL"),
+        ("~nobody-of-this-name/a.skneg", PersistenceError, "home directory"),
+        ("", PersistenceError, "not a"),
+    ],
+)
+def test_what_is_no_path_is_refused_with_a_typed_error(path, error, message, saved):
+    for call in (saved[1].save, skneg.load, skneg.MCMDetector.load, read_header):
+        with pytest.raises(error, match=message):
+            call(path)
+
+
+class TestChangedParameters:
+    """A file holds parameters and what was learned; the text bank must be a function of the two."""
+
+    @pytest.mark.parametrize(
+        "changed",
+        [{"words": None}, {"max_word_cosine": 0.6}, {"context_init": "a drawing of a"}, {"shared": False}],
+    )
+    def test_that_would_make_another_bank_are_refused(self, changed, learned, embedded, tmp_path):
+        detector = pickle.loads(pickle.dumps(learned)).set_params(**changed)
+        with pytest.raises(PersistenceError, match=rf"^{next(iter(changed))} changed since fit"):
+            detector.save(tmp_path / "a.skneg")
+        assert not list(tmp_path.iterdir())
+        detector.set_params(**{name: getattr(learned, name) for name in changed}).save(tmp_path / "a.skneg")
+        assert_answers_alike(learned, skneg.load(tmp_path / "a.skneg"), embedded[0])
+
+    def test_are_saved_once_a_bank_was_made_with_them(self, learned, embedded, tmp_path):
+        detector = pickle.loads(pickle.dumps(learned)).set_params(words=None).set_vocabulary(KNOWN)
+        detector.save(tmp_path / "a.skneg")
+        again = skneg.load(tmp_path / "a.skneg")
+        assert len(again.text_bank_.common) == 0
+        assert_answers_alike(detector, again, embedded[0])
+
+    def test_are_noticed_after_loading_as_well(self, learned, tmp_path):
+        learned.save(tmp_path / "a.skneg")
+        again = skneg.load(tmp_path / "a.skneg").set_params(words=["river"])
+        with pytest.raises(PersistenceError, match="words changed"):
+            again.save(tmp_path / "a.skneg")
+
+    def test_are_noticed_inside_a_list_and_in_members(self, embedded, tmp_path):
+        X, y = embedded
+        outliers = ["circle", "square"]
+        member = skneg.EOEDetector(outlier_names=outliers, model="skneg-tiny").fit(X, y)
+        outliers.append("hexagon")
+        for detector in (member, skneg.ScoreEnsemble([member])):
+            with pytest.raises(PersistenceError, match="outlier_names changed"):
+                detector.save(tmp_path / "a.skneg")
+
+    def test_of_another_estimator_are_refused(self, embedded, tmp_path):
+        detector = skneg.KNNDetector(random_state=0).fit(*embedded).set_params(n_neighbors=3)
+        with pytest.raises(PersistenceError, match="n_neighbors changed"):
+            detector.save(tmp_path / "a.skneg")
+
+    def test_that_change_no_bank_are_saved(self, learned, embedded, tmp_path):
+        detector = pickle.loads(pickle.dumps(learned))
+        detector.set_params(
+            contamination=0.2, negative_weight=0.7, score_temperature=0.02, n_negative=5, batch_size=3,
+            random_state=np.random.RandomState(1), verbose=True,
+        )  # fmt: skip
+        detector.calibrate().save(tmp_path / "a.skneg")
+        assert_answers_alike(detector, skneg.load(tmp_path / "a.skneg"), embedded[0])
+
+    def test_that_are_not_usable_are_refused_before_a_file_is_written(self, saved):
+        path, detector, _ = saved
+        before = sha256(path)
+        with pytest.raises(InputError, match="contamination must lie between"):
+            detector.set_params(contamination=5).save(path)
+        assert sha256(path) == before
+
+    def test_cost_a_pass_of_the_text_tower_and_others_none(self, embedded, tmp_path, monkeypatch):
+        detector = skneg.MCMDetector(model="skneg-tiny").fit(*embedded)
+        asked = []
+        make = skneg.MCMDetector._make_bank
+        monkeypatch.setattr(skneg.MCMDetector, "_make_bank", lambda *a: asked.append(1) or make(*a))
+        detector.save(tmp_path / "a.skneg")
+        assert not asked
+        detector.set_params(batch_size=2).save(tmp_path / "a.skneg")
+        assert asked
+
+
 def test_own_subclasses_and_unfitted_detectors_are_not_saved(tmp_path):
     class Mine(skneg.MCMDetector):
         pass
@@ -409,6 +535,17 @@ class TestBackbone:
         with pytest.raises(InputError, match="abacus"):
             skneg.load(tmp_path / "a.skneg", device="abacus")
 
+    def test_a_device_that_is_not_here_is_replaced_where_no_model_was_used(self, scenes, embedded, tmp_path):
+        detector = skneg.KNNDetector(model="skneg-tiny", random_state=0).fit(*embedded)
+        path = tmp_path / "a.skneg"
+        detector.save(path)
+        forge(path, lambda header, _: header["detector"]["parameters"].update(device="cuda:99"))
+        with pytest.warns(UserWarning, match="device='cuda:99'") as caught:
+            again = skneg.KNNDetector.load(path)
+        assert caught[0].filename == __file__
+        assert again.device == "auto"
+        np.testing.assert_array_equal(again.predict(scenes[0][:5]), detector.predict(scenes[0][:5]))
+
     def test_a_no_tower_s_file_is_checked(self, no_encoder, scenes, tmp_path):
         own = shutil.copy(no_encoder, tmp_path / "no.safetensors")
         X, y = scenes[0][:40], scenes[1][:40]
@@ -417,6 +554,8 @@ class TestBackbone:
         moved = own.rename(tmp_path / "moved.safetensors")
         with pytest.raises(PersistenceError, match=r"cannot be read.*load\(path, no_encoder="):
             skneg.load(tmp_path / "a.skneg")
+        with pytest.raises(PersistenceError, match="no_encoder=.* cannot be read"):
+            detector.save(tmp_path / "b.skneg")
         assert_answers_alike(detector, skneg.load(tmp_path / "a.skneg", no_encoder=moved), X[:5])
         tensors = load_file(moved)
         tensors["prompt_no"] += 1
@@ -537,7 +676,8 @@ class TestTampering:
     @pytest.mark.parametrize(
         ("where", "key"),
         [("parameters", "evil"), ("parameters", "self"), ("attributes", "predict"), ("attributes", "_score"),
-         ("attributes", "__class__"), ("attributes", "model"), ("attributes", "_remade")],
+         ("attributes", "__class__"), ("attributes", "model"), ("attributes", "_remade"),
+         ("attributes", "extra_"), ("attributes", "coef_"), ("attributes", "_made_from")],
     )  # fmt: skip
     def test_names_that_are_not_learned_are_refused(self, where, key, saved):
         path = forge(saved[0], lambda header, _: header["detector"][where].update({key: 1}))
@@ -560,6 +700,85 @@ class TestTampering:
     def test_incomplete_files_are_refused(self, spoil, saved):
         with pytest.raises(SknegError):
             skneg.load(forge(saved[0], spoil))
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("offset_", float("nan")), ("offset_", float("inf")), ("offset_", "0.5"), ("offset_", None),
+            ("offset_", True), ("offset_", [0.5]), ("temperature_", 0.0), ("temperature_", -1.0),
+            ("temperature_", float("nan")), ("temperature_", "x"), ("class_names_", ["cat", "dog"]),
+            ("class_names_", ["cat", "dog", "cat"]), ("class_names_", ["cat", "dog", 5]),
+            ("class_names_", "cat"), ("classes_", None), ("classes_", ["cat", "dog", "newt"]),
+            ("unknown_label_", "cat"), ("unknown_label_", -1), ("unknown_label_", ["unknown"]),
+            ("calibration_names_", ["cat"]), ("calibration_names_", 5), ("calibration_scores_", None),
+            ("calibration_scores_", 0.5), ("calibration_embeddings_", [[1.0]]), ("n_features_in_", "16"),
+        ],
+    )  # fmt: skip
+    def test_values_that_no_fit_leaves_behind_are_refused(self, name, value, saved):
+        change = {name: value}
+        path = forge(saved[0], lambda header, _: header["detector"]["attributes"].update(change))
+        with pytest.raises(SknegError):
+            skneg.load(path)
+
+    @pytest.mark.parametrize(
+        ("name", "spoil"),
+        [
+            ("calibration_scores_", lambda a: a[::-1].copy()),
+            ("calibration_scores_", lambda a: np.where(a == a[0], np.nan, a)),
+            ("calibration_scores_", lambda a: a[:0]),
+            ("calibration_scores_", lambda a: a[None]),
+            ("calibration_embeddings_", lambda a: a[:, :5].copy()),
+            ("calibration_embeddings_", lambda a: a[:0]),
+            ("calibration_embeddings_", lambda a: a * np.float32("nan")),
+            ("calibration_embeddings_", lambda a: a.astype(np.int64)),
+        ],
+    )
+    def test_arrays_that_no_fit_leaves_behind_are_refused(self, name, spoil, saved):
+        path = forge(saved[0], lambda _, tensors: tensors.update({name: spoil(tensors[name])}))
+        with pytest.raises(PersistenceError):
+            skneg.load(path)
+
+    @pytest.mark.parametrize(
+        ("kind", "name", "spoil"),
+        [
+            ("LinearProbeDetector", "coef_", lambda a: a[:, :5].copy()),
+            ("LinearProbeDetector", "coef_", lambda a: a[:4].copy()),
+            ("LinearProbeDetector", "intercept_", lambda a: a[:2].copy()),
+            ("MahalanobisDetector", "precision_", lambda a: a[:5, :5].copy()),
+            ("MahalanobisDetector", "precision_", lambda a: a * np.nan),
+            ("KNNDetector", "train_embeddings_", lambda a: a[:, :5].copy()),
+        ],
+    )
+    def test_parts_that_do_not_fit_together_are_refused(self, kind, name, spoil, embedded, tmp_path):
+        path = tmp_path / "a.skneg"
+        getattr(skneg, kind)(random_state=0).fit(*embedded).save(path)
+        forge(path, lambda _, tensors: tensors.update({name: spoil(tensors[name])}))
+        with pytest.raises(PersistenceError):
+            skneg.load(path)
+
+    @pytest.mark.parametrize("kind", ["LSNDetector", "NegPromptDetector", "KNNDetector"])
+    def test_huge_numbers_in_parameters_load_whole_or_not_at_all(self, kind, embedded, tmp_path):
+        path, (X, y) = tmp_path / "a.skneg", embedded
+        quick = {**QUICK.get(kind, {}), "model": "skneg-tiny", "random_state": 0}
+        getattr(skneg, kind)(**quick).fit(X, y).save(path)
+        number = "n_neighbors" if kind == "KNNDetector" else "n_negative"
+        forge(path, lambda header, _: header["detector"]["parameters"].update({number: 10**9}))
+        assert skneg.load(path).predict(X[:3]).shape == (3,)
+
+    def test_a_forged_ensemble_is_refused(self, embedded, tmp_path):
+        path = tmp_path / "a.skneg"
+        member = skneg.KNNDetector(random_state=0).fit(*embedded)
+        skneg.ScoreEnsemble([member]).save(path)
+        original = path.read_bytes()
+        for change in (
+            lambda detector: detector["parameters"].update(method="bogus"),
+            lambda detector: detector["parameters"].update(contamination="x"),
+            lambda detector: detector["attributes"].update(detectors_=["x"]),
+            lambda detector: detector["attributes"].update(_all_used=3),
+        ):
+            path.write_bytes(original)
+            with pytest.raises(SknegError):
+                skneg.load(forge(path, lambda header, _, change=change: change(header["detector"])))
 
     def test_later_formats_say_which_version_they_need(self, saved):
         def later(header, _):
@@ -656,6 +875,27 @@ class TestWriting:
     def test_a_folder_that_is_not_there_is_named(self, saved, tmp_path):
         with pytest.raises(PersistenceError, match="nowhere.*could not be written"):
             saved[1].save(tmp_path / "nowhere" / "a.skneg")
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a system without named pipes")
+    @pytest.mark.parametrize("through_link", [False, True])
+    def test_what_is_no_regular_file_is_never_replaced(self, through_link, saved, tmp_path):
+        os.mkfifo(tmp_path / "pipe")
+        (tmp_path / "link").symlink_to(tmp_path / "pipe")
+        before = sorted(tmp_path.iterdir())
+        with pytest.raises(PersistenceError, match="pipe is not a regular file"):
+            saved[1].save(tmp_path / ("link" if through_link else "pipe"))
+        assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+        with pytest.raises(PersistenceError, match="not a regular file"):
+            saved[1].save(tmp_path)
+        assert sorted(tmp_path.iterdir()) == before
+
+    @pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+    @pytest.mark.parametrize("mode", [0o600, 0o640, 0o666])
+    def test_a_file_keeps_its_permissions(self, mode, saved):
+        path, detector, _ = saved
+        path.chmod(mode)
+        detector.save(path)
+        assert stat.S_IMODE(path.stat().st_mode) == mode
 
     def test_a_link_keeps_pointing(self, saved, tmp_path):
         path, _, _ = saved

@@ -7,7 +7,6 @@ import os
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import open_clip
 import torch
 
+from .._validation import did_you_mean
 from ..errors import BackboneError, InputError
 from ._fingerprint import hash_weights, settings_of
 from ._image_tower import ImageTower
@@ -202,8 +202,7 @@ def _check_names(source: str, pretrained: str | None, has_schema: bool) -> None:
         return
     known = open_clip.list_models()
     if source.replace("/", "-") not in known:
-        near = get_close_matches(source, [*known, TINY_NAME], n=3)
-        hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+        hint = did_you_mean(source, [*known, TINY_NAME])
         raise BackboneError(f"open_clip knows no model {source!r}.{hint} {_OFFLINE_HELP}")
     tags = open_clip.list_pretrained_tags_by_model(source.replace("/", "-"))
     if pretrained is None:

@@ -99,7 +99,10 @@ def listing() -> str:
     """The protocols, their experiments and the data they need."""
     lines = []
     for protocol in PROTOCOLS.values():
-        lines += [f"{protocol.name}: {protocol.title}", f"    {protocol.shots} shots, {protocol.model}"]
+        lines += [
+            f"{protocol.name}: {protocol.title}",
+            f"    {protocol.shots} shots, {protocol.model or 'models of --backbones'}",
+        ]
         lines.append(f"    experiments: {', '.join(e.name for e in protocol.experiments)}")
         keys = dict.fromkeys(key for e in protocol.experiments for key in e.needs)
         needs = [f"{SETS[key].title} ({SETS[key].folders[0]}/)" for key in keys]

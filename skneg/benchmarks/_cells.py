@@ -18,10 +18,10 @@ from tqdm.auto import tqdm
 import skneg
 
 from ..calibration import CalibrationWarning
-from ..errors import BackboneError, ImageError, SknegError
+from ..errors import BackboneError, ImageError, InputError, SknegError
 from ..metrics import auroc, fpr_at_tpr
 from ._detectors import DetectorSpec
-from ._experiments import Protocol
+from ._experiments import Experiment, Protocol
 from ._figures import draw_figures
 from ._images import Encoder, Images
 from ._journal import Journal
@@ -49,7 +49,7 @@ class Run:
     seeds: int
     shots: int
     out: Path
-    model: str
+    model: str | None
     pretrained: str | None
     device: str
     precision: str
@@ -64,24 +64,25 @@ class Run:
 
     def encoder(self, model: str | None = None, pretrained: str | None = None) -> Encoder:
         """The encoder of a backbone; the run's own without arguments."""
-        key = (self.model, self.pretrained) if model is None else (model, pretrained)
-        if key not in self._encoders:
+        name, tag = (self.model, self.pretrained) if model is None else (model, pretrained)
+        assert name is not None, "experiments of a protocol without a model have their own"
+        if (name, tag) not in self._encoders:
             from ..backbone import load_backbone
 
-            backbone = load_backbone(*key, self.device, self.precision)
-            self._encoders[key] = Encoder(backbone, self.cache, self.batch_size, self.verbose)
-        return self._encoders[key]
+            backbone = load_backbone(name, tag, self.device, self.precision)
+            self._encoders[name, tag] = Encoder(backbone, self.cache, self.batch_size, self.verbose)
+        return self._encoders[name, tag]
 
     def cells(self, tasks: list[Task]) -> Journal:
         """Run every cell that is not in the journal."""
         for task in tasks:
             task.draw(self.shots, seed=0)  # refuses a class with too few images before anything runs
+            self._check_parameters(task)
         journal = Journal(self.out / RESULTS, self._header())
         plan = [
             (task, spec, seed)
             for task in tasks
             for spec in self.specs
-            if task.experiment.detectors is None or spec.info.name in task.experiment.detectors
             for seed in range(self._n_seeds(task, spec))
         ]
         with warnings.catch_warnings(), tqdm(plan, unit="fit", disable=not self.verbose) as bar:
@@ -91,6 +92,25 @@ class Run:
                 self._cell(journal, task, spec, seed)
         return journal
 
+    def _check_parameters(self, task: Task) -> None:
+        """Refuse what the user has set amiss: it is no property of a detector that it does not run then."""
+        for spec in self.specs:
+            parameters = self._parameters(task, spec)
+            if not (spec.settings or self.configure) or self._reason(task, spec, parameters):
+                continue
+            task.before.get(spec.info.name, _nothing)()
+            try:
+                self._build(task, spec, 0, parameters)._check_parameters()
+            except SknegError as error:
+                raise InputError(f"{spec.label}, as it is set for {task.experiment.name}: {error}") from error
+
+    def _reason(self, task: Task, spec: DetectorSpec, parameters: dict[str, Any]) -> str | None:
+        """Why a detector cannot run here, whatever the seed."""
+        experiment, name = task.experiment, spec.info.name
+        if experiment.detectors is not None and name not in experiment.detectors:
+            return f"this experiment is about {', '.join(experiment.detectors)} alone"
+        return experiment.left_out.get(name) or spec.reason(task.has_pixels, parameters)
+
     def _n_seeds(self, task: Task, spec: DetectorSpec) -> int:
         limit = self.seeds if task.experiment.max_seeds is None else task.experiment.max_seeds
         return min(self.seeds, limit) if spec.depends_on_seed or task.test is None else 1
@@ -98,8 +118,7 @@ class Run:
     def _header(self) -> dict[str, Any]:
         return {
             "protocol": self.protocol.name,
-            "model": _portable(self.model),
-            "pretrained": self.pretrained,
+            **self._own_model(),
             "precision": self.precision,
             "shots": self.shots,
             "versions": {
@@ -109,6 +128,15 @@ class Run:
             },
         }
 
+    def _own_model(self, experiment: Experiment | None = None) -> dict[str, str | None]:
+        model, pretrained = self._model_of(experiment)
+        return {"model": None if model is None else _portable(model), "pretrained": pretrained}
+
+    def _model_of(self, experiment: Experiment | None) -> tuple[str | None, str | None]:
+        if experiment is None or experiment.model is None:
+            return self.model, self.pretrained
+        return experiment.model, experiment.pretrained
+
     def _cell(self, journal: Journal, task: Task, spec: DetectorSpec, seed: int) -> None:
         experiment = task.experiment
         parameters = self._parameters(task, spec)
@@ -116,32 +144,37 @@ class Run:
         # Defaults too: results of other defaults, as of a later version, are another configuration.
         described = describe({k: v for k, v in detector.get_params().items() if k not in _NOT_THE_METHOD})
         encoder = self._encoder_of(task)
-        config = _digest(
-            [described, encoder.encoding, task.fingerprint, task.class_names, task.n_trained, self.shots]
-        )
+        images = task.fingerprint(self.shots, seed)
+        config = _digest([described, encoder.encoding, images, task.class_names, task.n_trained, self.shots])
         own = {"experiment": experiment.name, "detector": spec.label, "config": config}
         wanted: list[str | None] = [*task.ood] or [None]
         todo = [n for n in wanted if journal.find((experiment.name, spec.label, n, seed), config) is None]
-        refused = journal.rows.get((experiment.name, spec.label, None, None))
-        if not todo or (refused is not None and refused["config"] == config):
+        # Seed None: of all seeds.
+        refused = [(experiment.name, spec.label, None, s) for s in (seed, None)]
+        if not todo or any(journal.refused(cell, config) for cell in refused):
             return
-        reason = experiment.left_out.get(spec.info.name) or spec.reason(task.has_pixels, parameters)
+        reason = self._reason(task, spec, parameters)
+        if reason is not None:
+            held = journal.rows.get(refused[1])
+            if held is None or held["reason"] != reason:
+                journal.add({**own, "dataset": None, "seed": None, "reason": reason})
+            return
+        facts = {
+            **own, "seed": seed, "parameters": described, **self._own_model(experiment),
+            "weights": encoder.weights,
+        }  # fmt: skip
         drawn = task.draw(self.shots, seed)
-        if reason is None:
-            facts = {**own, "seed": seed, "parameters": described, "weights": encoder.weights}
-            try:
-                for row in self._measure(task, spec, seed, detector, drawn, todo):
-                    journal.add({**facts, **row})
-                return
-            except SknegError as error:
-                # A broken image is a fault of the data; what a detector refuses is a row of the table.
-                if isinstance(error, ImageError) or _is_fatal(error, spec):
-                    raise
-                reason = str(error)
-        journal.add({**own, "dataset": None, "seed": None, "reason": reason})
+        try:
+            for row in self._measure(task, spec, seed, detector, drawn, todo):
+                journal.add({**facts, **row})
+        except SknegError as error:
+            # A broken image is a fault of the data; what a detector refuses is a row of the table.
+            if isinstance(error, ImageError) or _is_fatal(error, spec):
+                raise
+            journal.add({**own, "dataset": None, "seed": seed, "reason": str(error)})
 
     def _encoder_of(self, task: Task) -> Encoder:
-        return self.encoder(task.experiment.model, task.experiment.pretrained)
+        return self.encoder(*self._model_of(task.experiment))
 
     def _parameters(self, task: Task, spec: DetectorSpec) -> dict[str, Any]:
         name = spec.info.name
@@ -154,10 +187,7 @@ class Run:
         return self.configure(spec.label, task.experiment.name, parameters) if self.configure else parameters
 
     def _build(self, task: Task, spec: DetectorSpec, seed: int, parameters: dict[str, Any]) -> Any:
-        own = task.experiment
-        model, pretrained = (
-            (self.model, self.pretrained) if own.model is None else (own.model, own.pretrained)
-        )
+        model, pretrained = self._model_of(task.experiment)
         return spec.build(
             model=model,
             pretrained=pretrained,

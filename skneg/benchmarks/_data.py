@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..datasets import list_images, load_image_folder, load_image_list
+from ..datasets._folders import is_entry, read_lines
 from ..errors import InputError
 
 SPLITS_FILE = "splits_wnids.json"
@@ -131,29 +132,36 @@ def locate(root: Path, key: str) -> Path | None:
     return next((p for p in lists if p.is_file()), next((p for p in folders if p.is_dir()), None))
 
 
-def check_data(root: Path, keys: Iterable[str], files: Iterable[str] = ()) -> None:
+def check_data(root: Path | None, keys: Iterable[str], files: Iterable[str] = ()) -> None:
     """Refuse a data folder that lacks anything, in one message that names everything it lacks.
 
     Parameters
     ----------
-    root : Path
+    root : Path or None
+        Without one, all is lacking.
     keys : iterable of str
         Of `SETS`.
     files : iterable of str
         Further files, below `root`.
     """
-    if not root.is_dir():
-        raise InputError(f"data={str(root)!r} is no folder on this machine.")
     lines = []
     for key in dict.fromkeys(keys):
-        if locate(root, key) is None:
+        if root is None or locate(root, key) is None:
             known = SETS[key]
             layout = "<class>/<image>" if known.labelled else "**/<image>"
             places = " or ".join(f"{folder}/{layout}" for folder in known.folders)
             lines.append(f"  {known.title}: {places}, or a list {known.lists[-1]} (from {known.origin})")
-    lines += [f"  {name}{_CONTENTS.get(name, '')}" for name in files if not (root / name).exists()]
+    lines += [
+        f"  {name}{_CONTENTS.get(name, '')}" for name in files if root is None or not (root / name).exists()
+    ]
     if lines:
-        raise InputError(f"data={str(root)!r} lacks what this protocol needs:\n" + "\n".join(lines))
+        if root is None:
+            head = "this protocol needs data=, a folder with"
+        elif root.is_dir():
+            head = f"data={str(root)!r} lacks what this protocol needs:"
+        else:
+            head = f"data={str(root)!r} is no folder on this machine; this protocol needs one with"
+        raise InputError("\n".join([head, *lines]))
 
 
 def load_set(root: Path, key: str) -> tuple[list[Path], np.ndarray]:
@@ -161,14 +169,20 @@ def load_set(root: Path, key: str) -> tuple[list[Path], np.ndarray]:
     place = locate(root, key)
     assert place is not None, "check_data comes first"
     if place.is_file():
-        first = place.read_text(encoding="utf-8").strip().splitlines()[:1]
-        name = first[0].strip().rpartition(" ")[0] if first else ""
+        first = next((line.strip() for line in read_lines(place) if is_entry(line)), "")
+        name = first.rpartition(" ")[0].strip()
         below = next((root / r for r in _LIST_ROOTS if name and (root / r / name).is_file()), root)
         return load_image_list(place, below)
     if SETS[key].labelled:
         return load_image_folder(place)
     paths = list_images(place)
     return paths, np.full(len(paths), "")
+
+
+def class_order(labels: np.ndarray) -> list[str]:
+    """The classes, sorted; those of a list of numbers by number."""
+    keys = set(labels.tolist())
+    return sorted(keys, key=(lambda key: (int(key), key)) if all(map(str.isdecimal, keys)) else None)
 
 
 def class_keys(labels: np.ndarray, order: Sequence[str]) -> np.ndarray:
@@ -214,13 +228,14 @@ def _named(root: Path) -> dict[str, str] | None:
             raise InputError(f"{str(as_json)!r} must hold an object of class folder to name.")
         return named
     if as_text.is_file():
-        lines = as_text.read_text(encoding="utf-8").splitlines()
-        return {key: name.strip() for key, _, name in (line.strip().partition(" ") for line in lines) if key}
+        parts = (line.strip().partition(" ") for line in read_lines(as_text))
+        return {key: name.strip() for key, _, name in parts if key}
     return None
 
 
-# The usual lists of ImageNet names give four pairs of classes the same name.
+# The usual lists of ImageNet names give five pairs of classes the same name; CLIP reads no capitals.
 _SECOND_NAMES = {
+    "cardigan": "cardigan sweater",
     "crane": "construction crane",
     "maillot": "tank suit",
     "missile": "projectile",
@@ -233,8 +248,8 @@ def distinct_names(names: Sequence[str]) -> list[str]:
     seen: set[str] = set()
     distinct = []
     for name in names:
-        distinct.append(_SECOND_NAMES.get(name, name) if name in seen else name)
-        seen.add(name)
+        distinct.append(_SECOND_NAMES.get(name, name) if name.casefold() in seen else name)
+        seen.add(name.casefold())
     return distinct
 
 

@@ -6,11 +6,11 @@ import ast
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 import skneg
 
+from .._validation import did_you_mean
 from ..errors import InputError
 
 RECIPES = ("paper", "released")
@@ -92,12 +92,14 @@ def find_detectors(
     labels = list(infos) if names is None else list(dict.fromkeys(names))
     for name in settings:
         if name != "*" and name.partition(".")[0] not in infos:
-            raise InputError(f"parameters are set for {name!r}, which is no detector{_near(name, infos)}")
+            raise InputError(
+                f"parameters are set for {name!r}, which is no detector.{did_you_mean(name, infos)}"
+            )
     specs = []
     for label in labels:
         name, _, recipe = label.partition(".")
         if name not in infos:
-            raise InputError(f"there is no detector {label!r}{_near(name, infos)}")
+            raise InputError(f"there is no detector {label!r}.{did_you_mean(name, infos)}")
         build = getattr(skneg, name)
         if recipe:
             if recipe not in RECIPES or not hasattr(build, recipe):
@@ -108,7 +110,7 @@ def find_detectors(
         takes = list(inspect.signature(getattr(skneg, name)).parameters)
         for parameter in merged:
             if parameter not in takes:
-                raise InputError(f"{name} has no parameter {parameter!r}{_near(parameter, takes)}")
+                raise InputError(f"{name} has no parameter {parameter!r}.{did_you_mean(parameter, takes)}")
         specs.append(DetectorSpec(label, infos[name], build, merged))
     return specs
 
@@ -127,8 +129,3 @@ def parse_settings(texts: Sequence[str]) -> dict[str, dict[str, Any]]:
             parsed = value
         settings.setdefault(name, {})[parameter] = parsed
     return settings
-
-
-def _near(name: str, known: Sequence[str] | Mapping[str, Any]) -> str:
-    near = get_close_matches(name, list(known), n=2, cutoff=0.5)
-    return f"; did you mean {' or '.join(map(repr, near))}?" if near else "."

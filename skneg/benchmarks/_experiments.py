@@ -72,8 +72,10 @@ class Protocol:
         The accuracies it prints; those of `paper` where empty.
     rows : {"detector", "experiment"}
         What the rows of the table are.
-    shots, model : int, str
-        Defaults of the run.
+    shots : int
+        Default of the run.
+    model : str or None
+        Default of the run; None where each experiment has its own.
     notes : tuple of str
         What a reader of the table must know.
     """
@@ -86,7 +88,7 @@ class Protocol:
     paper_accuracy: Mapping[str, float] = field(default_factory=dict)
     rows: str = "detector"
     shots: int = 16
-    model: str = "ViT-B-16"
+    model: str | None = "ViT-B-16"
     notes: tuple[str, ...] = ()
 
     def only(self, names: tuple[str, ...] | None) -> Protocol:

@@ -16,7 +16,7 @@ _FEATURES = "clip-vitb32-features"
 _STUDENT = "clip-student"
 
 
-def check_features(root: Path) -> None:
+def check_features(root: Path | None) -> None:
     """Refuse a folder that lacks a file, in one message."""
     names = [f"{_FEATURES}/{name}.npz" for name in ("imagenet", "ood", "word_bank")]
     check_data(root, [], [*names, f"{_STUDENT}/open_clip_config.json", SPLITS_FILE])

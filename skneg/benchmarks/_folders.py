@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 
 from ..datasets import list_images, load_image_folder
+from ..datasets._folders import read_lines
 from ..errors import InputError
-from ._data import SETS, SPLITS_FILE, check_data, class_keys, load_class_names, load_set
+from ._data import SETS, SPLITS_FILE, check_data, class_keys, class_order, load_class_names, load_set
 from ._experiments import Protocol
 from ._images import Images
 from ._tasks import Task, choose_classes, task_of, unlike
 
 
-def check_imagenet(protocol: Protocol, root: Path) -> None:
+def check_imagenet(protocol: Protocol, root: Path | None) -> None:
     """Refuse a folder that lacks a set, in one message."""
     experiments = protocol.experiments
     files = [SPLITS_FILE] if any(e.split not in (None, "Split-4") for e in experiments) else []
@@ -36,7 +37,7 @@ def imagenet_tasks(protocol: Protocol, root: Path) -> list[Task]:
     tasks = []
     for experiment in protocol.experiments:
         (pool, pool_labels), (test, test_labels), *_ = (load(key) for key in experiment.needs)
-        order = sorted(set(pool_labels.tolist()), key=lambda key: (len(key), key))
+        order = class_order(pool_labels)
         names = load_class_names(root, order)
         pool_labels, test_labels = class_keys(pool_labels, order), class_keys(test_labels, order)
         strange = sorted(set(test_labels.tolist()) - set(order))
@@ -72,10 +73,15 @@ def photo_tasks(protocol: Protocol, root: Path) -> list[Task]:
     folders = sorted(p for p in root.iterdir() if p.is_dir() and p.name.startswith("ood"))
     if not folders:
         raise InputError(f"data={str(root)!r} needs folders of unknown images, ood_<name>/, beside id/.")
-    ood = {
-        folder.name.removeprefix("ood").strip("_") or "ood": images_of(folder.name, list_images(folder), root)
-        for folder in folders
-    }
+    ood: dict[str, Images] = {}
+    for folder in folders:
+        name = folder.name.removeprefix("ood").strip("_-") or "ood"
+        if name in ood:
+            raise InputError(
+                f"data={str(root)!r} has two folders, {ood[name].name!r} and {folder.name!r}, whose column "
+                f"would be {name!r}: rename one."
+            )
+        ood[name] = images_of(folder.name, list_images(folder), root)
     names = [name.replace("_", " ") for name in classes.tolist()]
     outliers = _outliers(root, names)
     return [
@@ -98,4 +104,4 @@ def _outliers(root: Path, known: Sequence[str]) -> dict[str, dict[str, Any]]:
     file = root / "outlier_names.txt"
     if not file.is_file():
         return {}
-    return {"EOEDetector": {"outlier_names": unlike(file.read_text(encoding="utf-8").splitlines(), known)}}
+    return {"EOEDetector": {"outlier_names": unlike(read_lines(file), known)}}

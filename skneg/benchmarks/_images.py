@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..cache import EmbeddingCache, encoding_of
+from ..errors import ImageError
 from ..images import as_image_sequence
 
 if TYPE_CHECKING:
@@ -63,12 +65,35 @@ class Images:
         )
 
     def fingerprint(self) -> str:
-        """A hash of which images these are."""
+        """A hash of which images these are: of names and arrays, not of what files hold."""
         digest = hashlib.sha256("\0".join(self.keys).encode())
         for held in (self.pixels, self.embeddings):
             if isinstance(held, np.ndarray):
                 digest.update(np.ascontiguousarray(held).tobytes())
         return digest.hexdigest()[:16]
+
+    def content(self) -> str | None:
+        """A hash of what the image files hold; None where there are none."""
+        if self.pixels is None or isinstance(self.pixels, np.ndarray):
+            return None
+        with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+            digests = pool.map(_hash_file, range(len(self)), self.pixels)
+            return hashlib.sha256(b"".join(digests)).hexdigest()[:16]
+
+
+def _hash_file(index: int, path: str | os.PathLike) -> bytes:
+    try:
+        status = os.stat(path)
+        return _hash_state(os.fspath(path), status.st_size, status.st_mtime_ns)
+    except OSError as error:
+        raise ImageError(f"image {index} ({path}) cannot be read: {error}", index) from error
+
+
+# The experiments of a protocol share images.
+@lru_cache(maxsize=1 << 20)
+def _hash_state(path: str, size: int, mtime_ns: int) -> bytes:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 class Encoder:

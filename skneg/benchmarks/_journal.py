@@ -4,13 +4,33 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from ..errors import InputError
 
 Cell = tuple[str, str, str | None, int | None]
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Make the folder of a run's results and keep other runs out of it."""
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with suppress(NotImplementedError):  # a file system without locks
+                stack.enter_context(FileLock(folder / ".lock", timeout=0))
+        except Timeout as error:
+            raise InputError(
+                f"out={str(folder)!r} is being written by another run: wait for it, or give another out=."
+            ) from error
+        except OSError as error:
+            raise InputError(f"out={str(folder)!r} is no folder that can be written: {error}") from error
+        yield
 
 
 class Journal:
@@ -30,7 +50,6 @@ class Journal:
         self.file = file
         self.header = json.loads(json.dumps(header))
         self.rows: dict[Cell, dict[str, Any]] = {}
-        file.parent.mkdir(parents=True, exist_ok=True)
         lines = self._read()
         if not lines:
             self._append(self.header)
@@ -40,14 +59,21 @@ class Journal:
             self.rows[cell_of(row)] = row
 
     def find(self, cell: Cell, config: str) -> dict[str, Any] | None:
-        """A finished cell, or None; refuses one that was made with another configuration."""
+        """The figures of a cell, or None; refuses those that were made with another configuration."""
         row = self.rows.get(cell)
-        if row is not None and row["config"] != config:
+        if row is None or "reason" in row:
+            return None
+        if row["config"] != config:
             raise InputError(
                 f"{str(self.file)!r} holds {' / '.join(str(part) for part in cell)}, made with other "
                 "parameters, weights or images than this run's: give another out=."
             )
         return row
+
+    def refused(self, cell: Cell, config: str) -> bool:
+        """Whether a detector has refused this cell in this configuration."""
+        row = self.rows.get(cell)
+        return row is not None and "reason" in row and row["config"] == config
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Write a finished cell, whole, before anything else is done."""

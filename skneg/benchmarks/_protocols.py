@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import Any
 
+from .._validation import did_you_mean
 from ..errors import InputError
 from . import _paper
 from ._experiments import Experiment, Protocol
@@ -66,6 +66,7 @@ def ablation(backbones: tuple[tuple[str, str | None], ...] = BACKBONES) -> Proto
         ),
         paper=(_paper.TABLE_5,),
         rows="experiment",
+        model=None,
         notes=(
             "Trained on the first 10 % of the classes: the paper does not say on what its Table 5 is "
             "trained, but its reference row repeats the 10 % model of Table 2.",
@@ -204,7 +205,6 @@ PROTOCOLS = {
 def find_protocol(name: str) -> Protocol:
     """A protocol by its name."""
     if name not in PROTOCOLS:
-        near = get_close_matches(name, PROTOCOLS, n=2)
-        hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+        hint = did_you_mean(name, PROTOCOLS)
         raise InputError(f"There is no protocol {name!r}.{hint} Protocols: {', '.join(PROTOCOLS)}.")
     return PROTOCOLS[name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ..persistence._file import write_bytes
 from ._experiments import Protocol
@@ -36,7 +37,7 @@ def make_report(protocol: Protocol, header: Row, rows: Sequence[Row], command: s
         What made them.
     """
     footnotes: dict[str, None] = {}
-    lines = [f"# {protocol.title}", "", *_facts(protocol, header, rows, command), ""]
+    lines = [f"# {protocol.title}", "", *_facts(header, rows, command), ""]
     experiments = [e for e in protocol.experiments if any(r["experiment"] == e.name for r in rows)]
     for title in dict.fromkeys(e.table for e in experiments):
         part = [e for e in experiments if e.table == title]
@@ -47,17 +48,10 @@ def make_report(protocol: Protocol, header: Row, rows: Sequence[Row], command: s
     return "\n".join([*lines, *_not_run(rows), *(f"* {note}" for note in protocol.notes), ""])
 
 
-def _facts(protocol: Protocol, header: Row, rows: Sequence[Row], command: str) -> list[str]:
-    weights = {
-        e.name: sorted({r["weights"][:16] for r in rows if r["experiment"] == e.name and "weights" in r})
-        for e in protocol.experiments
-    }
-    model = header["model"] + (f", {header['pretrained']}" if header["pretrained"] else "")
-    all_weights = sorted({w for found in weights.values() for w in found})
-    if len(all_weights) > 1:
-        said = "; ".join(f"{name} {', '.join(found)}" for name, found in weights.items() if found)
-    else:
-        said = f"{model} {' '.join(all_weights)}".strip()
+def _facts(header: Row, rows: Sequence[Row], command: str) -> list[str]:
+    measured = [r for r in rows if "weights" in r]
+    models = dict.fromkeys(f"{_model(r, header)} {r['weights'][:16]}" for r in measured)
+    said = "; ".join(models) or _model(header, header)
     seeds = sorted({r["seed"] for r in rows if r["seed"] is not None})
     versions = ", ".join(f"{name} {version}" for name, version in header["versions"].items())
     return [
@@ -73,13 +67,34 @@ def _facts(protocol: Protocol, header: Row, rows: Sequence[Row], command: str) -
     ]
 
 
+def _model(row: Row, header: Row) -> str:
+    """Model and tag of a row; those of the header where it has none of its own."""
+    held = row if "model" in row else header
+    return ", ".join(part for part in (held["model"], held["pretrained"]) if part) or "-"
+
+
 def _not_run(rows: Sequence[Row]) -> list[str]:
-    ran = {(r["experiment"], r["detector"]) for r in rows if "reason" not in r}
-    why: dict[tuple[str, str], list[str]] = {}
+    configs: dict[tuple[str, str], set[tuple[Any, Any]]] = {}
     for row in rows:
-        if "reason" in row and (row["experiment"], row["detector"]) not in ran:
-            why.setdefault((row["detector"], row["reason"]), []).append(row["experiment"])
+        if "reason" not in row:
+            configs.setdefault((row["experiment"], row["detector"]), set()).add((row["seed"], row["config"]))
+    why: dict[tuple[str, str], dict[str, list[int]]] = {}
+    for row in rows:
+        if "reason" not in row or _is_outdated(row, configs.get((row["experiment"], row["detector"]), set())):
+            continue
+        seeds = why.setdefault((row["detector"], row["reason"]), {}).setdefault(row["experiment"], [])
+        if (row["experiment"], row["detector"]) in configs and row["seed"] is not None:
+            seeds.append(row["seed"])
     if not why:
         return []
-    body = [line_of([d, ", ".join(e), " ".join(r.split()).replace("|", "/")]) for (d, r), e in why.items()]
+    body = []
+    for (detector, reason), found in why.items():
+        where = (f"{e} (seed {', '.join(map(str, sorted(s)))})" if s else e for e, s in found.items())
+        body.append(line_of([detector, ", ".join(where), " ".join(reason.split()).replace("|", "/")]))
     return ["## Not run", "", "| detector | experiments | why |", "|---|---|---|", *body, ""]
+
+
+def _is_outdated(refusal: Row, measured: set[tuple[Any, Any]]) -> bool:
+    """Whether what a detector refused has run since, in another configuration."""
+    own = {config for seed, config in measured if refusal["seed"] in (None, seed)}
+    return bool(own) and refusal["config"] not in own

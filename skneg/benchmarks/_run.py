@@ -14,6 +14,7 @@ from ._cells import Configure, Run
 from ._detectors import find_detectors
 from ._experiments import Protocol
 from ._features import feature_model
+from ._journal import alone_in
 from ._protocols import ablation, find_protocol
 from ._report import write_report
 from ._sources import check_needs, make_tasks
@@ -73,13 +74,14 @@ def run_benchmark(
     data : path, optional
         Folder of the images; docs/benchmarks.md says how it looks. `scenes` needs none.
     detectors : sequence of str, optional
-        Names of detectors, or of recipes such as ``"NegPromptDetector.paper"``; all by default.
+        Names of detectors, or of recipes such as ``"NegPromptDetector.paper"``; by default all that the
+        protocol is about.
     seeds : int, default=3
         Number of seeds, from 0 on. A detector whose scores do not depend on them runs once.
     shots : int, optional
         Training images per class; 16 by default, 4 for `real-features`.
     model, pretrained, device, precision, batch_size
-        The CLIP model; see `skneg.backbone.load_backbone`. ViT-B-16 by default.
+        The CLIP model; see `skneg.backbone.load_backbone`. ViT-B-16 by default; `ablation` has `backbones`.
     cache : path, optional
         Folder for embeddings, which runs can share; ``out/cache`` by default.
     settings : mapping of str to mapping, optional
@@ -105,34 +107,55 @@ def run_benchmark(
     ------
     InputError
         If data are missing (one message names all of them), a parameter is not usable, a class has too few
-        images, or `out` holds results of another configuration.
+        images, or `out` holds results of another configuration, is being written by another run, or
+        cannot be written.
     ImageError
         If an image cannot be read.
     BackboneError
         If the model cannot be had.
     """
     check_at_least("seeds", seeds, 1, Integral)
-    whole = ablation(tuple(backbones)) if backbones and protocol == "ablation" else find_protocol(protocol)
+    whole = find_protocol(protocol)
+    if backbones is not None:
+        whole = _on_backbones(whole, backbones)
     chosen = whole.only(tuple(only) if only else None)
     shots = chosen.shots if shots is None else shots
     check_at_least("shots", shots, 1, Integral)
     root = None if data is None else Path(data).expanduser()
     specs = find_detectors(detectors, settings or {})
+    if detectors is None:
+        fits = [e.detectors for e in chosen.experiments]
+        specs = [s for s in specs if any(names is None or s.info.name in names for names in fits)]
     check_needs(chosen, root)
-    model = _model_of(chosen, model, root)
+    model = _model_of(chosen, model, pretrained, root)
     folder = Path(out).expanduser()
     run = Run(
         chosen, specs, seeds, shots, folder, model, pretrained, device, precision, batch_size,
         folder / "cache" if cache is None else Path(cache).expanduser(), configure, figures, verbose,
     )  # fmt: skip
-    journal = run.cells(make_tasks(chosen, root, folder, run.encoder))
+    tasks = make_tasks(chosen, root, folder, run.encoder)
     tables = folder / TABLES
-    write_report(tables, whole, journal.header, list(journal.rows.values()), command or _spell(protocol))
+    with alone_in(folder):
+        journal = run.cells(tasks)
+        write_report(tables, whole, journal.header, list(journal.rows.values()), command or _spell(protocol))
     drawn = sorted(folder.glob("*.png"))
     return BenchmarkResult(list(journal.rows.values()), journal.file, tables, drawn)
 
 
-def _model_of(protocol: Protocol, model: str | None, root: Path | None) -> str:
+def _on_backbones(protocol: Protocol, backbones: Sequence[tuple[str, str | None]]) -> Protocol:
+    if protocol.model is not None:
+        raise InputError(f"{protocol.name} runs on one model; backbones= is for ablation. Give model=.")
+    if not backbones or any(isinstance(pair, str) or len(pair) != 2 for pair in backbones):
+        raise InputError(f"backbones must be one or more pairs (model, pretrained), got {list(backbones)!r}.")
+    return ablation(tuple(backbones))
+
+
+def _model_of(protocol: Protocol, model: str | None, pretrained: str | None, root: Path | None) -> str | None:
+    if protocol.model is None and not model is pretrained is None:
+        raise InputError(
+            f"{protocol.name} compares models and names each; leave model= and pretrained= out, give "
+            "backbones=."
+        )
     if protocol.source == "features":
         if model is not None:
             raise InputError("real-features has the model of its embeddings; leave model= out.")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from ..errors import InputError
 from ._data import check_data
 from ._experiments import Protocol
 from ._features import check_features, feature_tasks
@@ -19,8 +18,6 @@ def check_needs(protocol: Protocol, data: Path | None) -> None:
     """Refuse, before anything runs, a data folder that lacks what the protocol needs."""
     if protocol.source == "scenes":
         return
-    if data is None:
-        raise InputError(f"the protocol {protocol.name!r} needs data=, the folder of its images.")
     if protocol.source == "imagenet":
         check_imagenet(protocol, data)
     elif protocol.source == "features":

@@ -53,6 +53,8 @@ class Task:
     test_y: np.ndarray | None = None
     parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
     before: dict[str, Callable[[], None]] = field(default_factory=dict)
+    _drawn: dict[tuple[int, int], Drawn] = field(default_factory=dict, init=False, repr=False)
+    _fingerprints: dict[tuple[int, int], str] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def has_pixels(self) -> bool:
@@ -60,7 +62,20 @@ class Task:
 
     def draw(self, shots: int, seed: int) -> Drawn:
         """Training and test images of a seed, with their classes."""
+        if (shots, seed) not in self._drawn:
+            self._drawn[shots, seed] = self._draw(shots, seed)
+        return self._drawn[shots, seed]
+
+    def _draw(self, shots: int, seed: int) -> Drawn:
         free = np.flatnonzero(self.pool_y < self.n_trained)
+        counts = np.bincount(self.pool_y[free], minlength=self.n_trained)
+        for number in np.flatnonzero(counts < shots)[:1]:
+            like = [self.pool.keys[i] for i in free if self.pool_y[i] == number][:1]
+            shown = f" ({like[0]}, ...)" if like and not isinstance(self.pool.pixels, np.ndarray) else ""
+            raise InputError(
+                f"class {self.class_names[number]!r}{shown} has {counts[number]} images, fewer than "
+                f"shots={shots}: add images of it, leave it out, or ask for fewer shots."
+            )
         rows = free[
             sample_shots(self.pool_y[free], shots, keys=[self.pool.keys[i] for i in free], random_state=seed)
         ]
@@ -73,9 +88,18 @@ class Task:
             raise InputError(f"shots={shots} leaves no image of {self.pool.name!r} to test on.")
         return train, train_y, self.pool.take(rest), self.pool_y[rest]
 
+    def fingerprint(self, shots: int, seed: int) -> str:
+        """Which images a seed meets: the names of all, and what the files hold that are made use of."""
+        if (shots, seed) not in self._fingerprints:
+            train, _, test, _ = self.draw(shots, seed)
+            # Not the whole pool: a million files are not read for a few shots.
+            contents = [images.content() for images in (train, test, *self.ood.values())]
+            parts = [self._names, *(content[:8] for content in contents if content is not None)]
+            self._fingerprints[shots, seed] = "-".join(parts)
+        return self._fingerprints[shots, seed]
+
     @cached_property
-    def fingerprint(self) -> str:
-        """Which images these are."""
+    def _names(self) -> str:
         held = [self.pool, *([] if self.test is None else [self.test]), *self.ood.values()]
         return "-".join(images.fingerprint()[:8] for images in held)
 

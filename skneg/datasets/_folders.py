@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,8 @@ def list_images(folder: str | os.PathLike) -> list[Path]:
     Parameters
     ----------
     folder : str or path
-        Hidden files and folders are left out, and so is what does not end as an image does.
+        Hidden files and folders are left out, and so is what does not end as an image does. Links are
+        followed, except those that lead back to a folder they lie in.
 
     Returns
     -------
@@ -28,18 +30,32 @@ def list_images(folder: str | os.PathLike) -> list[Path]:
     Raises
     ------
     InputError
-        If the folder does not exist or holds no image.
+        If the folder does not exist, holds no image, or cannot be read.
     """
     root = Path(folder).expanduser()
-    found: list[Path] = []
-    for parent, folders, files in os.walk(root, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        images = (name for name in files if name.lower().endswith(IMAGE_SUFFIXES))
-        found += [Path(parent, name) for name in sorted(images) if not name.startswith(".")]
+    if not root.is_dir():
+        raise InputError(f"The folder {str(root)!r} does not exist.")
+    found = list(_images_below(root, ()))
     if not found:
-        what = "holds no image" if root.is_dir() else "does not exist"
-        raise InputError(f"The folder {str(root)!r} {what} ({', '.join(IMAGE_SUFFIXES)}).")
+        raise InputError(f"The folder {str(root)!r} holds no image ({', '.join(IMAGE_SUFFIXES)}).")
     return found
+
+
+def _images_below(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
+    # Only a way back up is not taken: two class folders may be links to one folder.
+    real = os.path.realpath(folder)
+    if real in above:
+        return
+    try:
+        with os.scandir(folder) as entries:  # knows folders without asking the disk for every file
+            is_folder = {entry.name: entry.is_dir() for entry in entries if not entry.name.startswith(".")}
+    except OSError as error:
+        raise InputError(f"The folder {str(folder)!r} cannot be read: {error}") from error
+    names = sorted(is_folder)
+    yield from (folder / n for n in names if not is_folder[n] and n.lower().endswith(IMAGE_SUFFIXES))
+    for name in names:
+        if is_folder[name]:
+            yield from _images_below(folder / name, (*above, real))
 
 
 def load_image_folder(folder: str | os.PathLike) -> tuple[list[Path], np.ndarray]:
@@ -98,7 +114,8 @@ def load_image_list(file: str | os.PathLike, root: str | os.PathLike) -> tuple[l
     Raises
     ------
     InputError
-        If the file is empty, a line is not usable, or an image it names is not there; names the line.
+        If the file cannot be read as UTF-8 or is empty, a line is not usable, or an image it names is not
+        there; names the line.
 
     Examples
     --------
@@ -106,8 +123,8 @@ def load_image_list(file: str | os.PathLike, root: str | os.PathLike) -> tuple[l
     >>> paths, labels = load_image_list("test_ninco.txt", root="images_largescale")  # doctest: +SKIP
     """
     base, paths, labels = Path(root).expanduser(), [], []
-    for number, line in enumerate(Path(file).expanduser().read_text(encoding="utf-8").splitlines(), 1):
-        if not line.strip() or line.startswith("#"):
+    for number, line in enumerate(read_lines(file), 1):
+        if not is_entry(line):
             continue
         name, _, label = line.strip().rpartition(" ")
         if not name:
@@ -120,3 +137,16 @@ def load_image_list(file: str | os.PathLike, root: str | os.PathLike) -> tuple[l
     if not paths:
         raise InputError(f"The list {str(file)!r} names no image.")
     return paths, np.array(labels)
+
+
+def is_entry(line: str) -> bool:
+    """Whether a line of a list names an image."""
+    return bool(line.strip()) and not line.startswith("#")
+
+
+def read_lines(file: str | os.PathLike) -> list[str]:
+    """The lines of a UTF-8 text file; an `InputError` that names it where it cannot be read."""
+    try:
+        return Path(file).expanduser().read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"The file {str(file)!r} cannot be read as UTF-8 text: {error}") from error

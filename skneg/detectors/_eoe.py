@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._validation import check_at_least
+from .._word_bank import check_words
 from ..bank import TextBank
 from ..errors import InputError, InputTypeError, VocabularyError
 from ..scores import eoe
@@ -134,15 +135,4 @@ calibration, calibration_fraction, unknown_label, random_state, verbose
 def _check_outlier_names(names: Any) -> None:
     if isinstance(names, str) or not hasattr(names, "__len__") or not hasattr(names, "__getitem__"):
         raise InputTypeError(f"outlier_names must be a sequence of names, got {names!r}.")
-    seen: dict[str, int] = {}
-    for position, name in enumerate(names):
-        if not isinstance(name, str):
-            raise InputTypeError(f"outlier_names[{position}] is {name!r}, expected a string.")
-        if not name.strip():
-            raise VocabularyError(f"outlier_names[{position}] is empty ({name!r}).")
-        key = name.strip().casefold()
-        if key in seen:
-            raise VocabularyError(f"outlier_names has {name!r} twice: at {seen[key]} and at {position}.")
-        seen[key] = position
-    if not seen:
-        raise VocabularyError("outlier_names is empty; give at least one name.")
+    check_words(names, "outlier_names", fold=True)

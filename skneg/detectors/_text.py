@@ -88,6 +88,11 @@ class TextDetector(BaseDetector):
             if np.ndim(bank) != 2:
                 raise InputTypeError("text_bank must be a TextBank or a 2-D array of text embeddings.")
             bank = TextBank.from_positives(np.asarray(bank, dtype=np.float32))
+        if len(bank.common):
+            raise InputError(
+                f"text_bank has {len(bank.common)} rows of `common`, which {type(self).__name__} does not "
+                "read; its negatives belong in `negative`."
+            )
         if names is not None and len(names) != len(bank.positive):
             raise VocabularyError(
                 f"text_bank has {len(bank.positive)} rows for {len(names)} class names; with a text bank, "

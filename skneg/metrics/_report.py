@@ -202,12 +202,14 @@ def ood_report(
             f"scores_ood must be a mapping of name to scores, got {type(scores_ood).__name__}"
             f"{' without any' if isinstance(scores_ood, Mapping) else ''}."
         )
-    if MEAN in scores_ood:
-        raise InputError(f"scores_ood has a set called {MEAN!r}, which is the name of the last row.")
     known = check_scores(scores_id, "scores_id")
-    strange = {
-        str(name): check_scores(scores, f"scores_ood[{name!r}]") for name, scores in scores_ood.items()
-    }
+    strange: dict[str, np.ndarray] = {}
+    for name, scores in scores_ood.items():
+        if str(name) == MEAN:
+            raise InputError(f"scores_ood has a set called {MEAN!r}, which is the name of the last row.")
+        if str(name) in strange:
+            raise InputError(f"scores_ood has two sets whose names both read {str(name)!r}: rename one.")
+        strange[str(name)] = check_scores(scores, f"scores_ood[{name!r}]")
 
     values = np.array(
         [[RANKING_METRICS[metric](known, scores) for metric in metrics] for scores in strange.values()]

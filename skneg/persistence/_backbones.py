@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from .._stack import stacklevel_outside
 from ..errors import BackboneError, InputError, PersistenceError
 from ._file import sha256_of_file
 
@@ -23,7 +24,7 @@ def describe_backbone(detector: Any) -> dict[str, Any] | None:
     return {"name": backbone.name, "sha256": backbone.weights_sha256, "settings": backbone.settings}
 
 
-def check_backbone(detector: Any, recorded: dict[str, Any] | None, device_given: bool) -> None:
+def check_backbone(detector: Any, recorded: dict[str, Any] | None) -> None:
     """Refuse a backbone that is not the recorded one.
 
     Raises
@@ -33,8 +34,6 @@ def check_backbone(detector: Any, recorded: dict[str, Any] | None, device_given:
     """
     if recorded is None:
         return
-    if not device_given:
-        _settle_device(detector)
     try:
         backbone = detector._backbone()
     except BackboneError as error:
@@ -58,7 +57,13 @@ def check_backbone(detector: Any, recorded: dict[str, Any] | None, device_given:
 
 def describe_files(detector: Any) -> dict[str, str]:
     """The sha256 of each file that a parameter names and the detector reads weights from."""
-    return {name: sha256_of_file(path) for name, path in detector._weight_files().items()}
+    digests = {}
+    for name, path in detector._weight_files().items():
+        try:
+            digests[name] = sha256_of_file(path)
+        except OSError as error:
+            raise PersistenceError(f"{name}={str(path)!r} cannot be read ({error}).") from error
+    return digests
 
 
 def check_files(detector: Any, recorded: dict[str, str]) -> None:
@@ -75,7 +80,10 @@ def check_files(detector: Any, recorded: dict[str, str]) -> None:
             )
 
 
-def _settle_device(detector: Any) -> None:
+def settle_device(detector: Any) -> None:
+    """Replace a device that this machine lacks, with a warning."""
+    if detector.device in ("auto", "cpu"):
+        return  # without importing torch
     from ..backbone._loading import resolve_device
 
     try:
@@ -85,6 +93,6 @@ def _settle_device(detector: Any) -> None:
             f"the detector was saved with device={detector.device!r}, which this machine lacks; it now has "
             "device='auto'. Say where it shall run with skneg.load(path, device='cpu').",
             UserWarning,
-            stacklevel=6,  # whoever called load
+            stacklevel=stacklevel_outside(),
         )
         detector.device = "auto"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
-from inspect import getattr_static
+from pathlib import Path
 from platform import python_version
 from typing import Any
 
@@ -13,8 +13,10 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from ..errors import InputError, PersistenceError, SknegError
-from ._backbones import check_backbone, check_files, describe_backbone, describe_files
-from ._file import pack, read_bytes, unpack, write_bytes
+from ._backbones import check_backbone, check_files, describe_backbone, describe_files, settle_device
+from ._file import as_path, pack, read_bytes, unpack, write_bytes
+from ._learned import check_answers, check_learned, learned_by
+from ._remaking import check_remade
 from ._values import ValueReader, ValueWriter
 
 FORMAT = 1
@@ -35,12 +37,11 @@ _REPLACEABLE = (
 
 _HALVED_FROM = 2**21  # bytes of calibration embeddings that are still stored exactly
 
-_FITTED = {"classes_", "class_names_", "offset_", "temperature_"}
-
 
 def save(detector: Any, path: str | os.PathLike) -> None:
     """Write a fitted detector to a file; see `NegPromptDetector.save`."""
     check_is_fitted(detector)
+    path = as_path(path)  # before anything that takes long
     writer = ValueWriter(lambda member, where: _describe(member, writer, f"{where}.", exact=True))
     header = {
         "format": FORMAT,
@@ -80,6 +81,8 @@ def load(path: str | os.PathLike, **parameters: Any) -> Any:
         If the backbone cannot be had, or has other weights than the recorded ones.
     InputError
         If a parameter cannot be replaced.
+    InputTypeError
+        If `path` is not a path.
 
     Warns
     -----
@@ -108,6 +111,7 @@ def load_as(expected: type | None, path: str | os.PathLike, parameters: Mapping[
     for name in parameters:
         if name not in _REPLACEABLE:
             raise InputError(f"load cannot replace {name!r}, only {', '.join(_REPLACEABLE)}.")
+    path = as_path(path)
     header, tensors = _read(path)
     replaced: set[str] = set()
     reader = ValueReader(tensors, lambda node: _restore(node, reader, parameters, replaced))
@@ -150,11 +154,13 @@ def read_header(path: str | os.PathLike) -> dict[str, Any]:
     ------
     PersistenceError
         If the file is damaged, of a later format or not of skneg.
+    InputTypeError
+        If `path` is not a path.
     """
-    return _read(path)[0]
+    return _read(as_path(path))[0]
 
 
-def _read(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     header, tensors = unpack(read_bytes(path), str(path))
     found = header.get("format")
     if type(found) is not int or found < 1:
@@ -181,18 +187,40 @@ def _describe(detector: Any, writer: ValueWriter, where: str, exact: bool) -> di
             parameters[key] = {"$": "function", "name": getattr(value, "__qualname__", repr(value))}
         else:
             parameters[key] = writer.write(value, f"{where}{key}")
+    state = _learned_state(detector)
     attributes = {}
-    for key, value in detector._stored_state().items():
+    for key, value in state.items():
         halve = not exact and key == "calibration_embeddings_" and isinstance(value, np.ndarray)
         write = writer.write_halved if halve and value.nbytes > _HALVED_FROM else writer.write
         attributes[key] = write(value, f"{where}{key}")
+    backbone, files = describe_backbone(detector), describe_files(detector) if attributes else {}
+    if "classes_" in state:
+        detector._check_parameters()  # as `load` will
+        check_remade(detector)
     return {
         "class": name,
         "parameters": parameters,
         "attributes": attributes,
-        "backbone": describe_backbone(detector),
-        "files": describe_files(detector) if attributes else {},
+        "backbone": backbone,
+        "files": files,
     }
+
+
+def _learned_state(detector: Any) -> dict[str, Any]:
+    """What `fit` has set, and nothing that `load` would refuse; empty where it has not been called."""
+    cls, known = type(detector), learned_by(type(detector))
+    state = {}
+    for name, value in detector._stored_state().items():
+        if name in known:
+            state[name] = value
+        elif not name.startswith("_"):  # as scikit-learn's own: metadata requests
+            raise PersistenceError(
+                f"the detector has an attribute {name!r}, which {cls.__name__} does not learn; a file "
+                "cannot hold it: delete it."
+            )
+    if state:
+        check_learned(cls, state)
+    return state
 
 
 def _restore(
@@ -215,25 +243,22 @@ def _restore(
     kept = {name: reader.read(node) for name, node in nodes.items() if name not in mine}
     detector = cls(**kept, **mine)
 
+    if "device" in expected and "device" not in mine:
+        settle_device(detector)
     attributes = {name: reader.read(node) for name, node in record["attributes"].items()}
-    for name in attributes:
-        _check_attribute(cls, name, expected)
-    detector._restore_state(attributes)
-    is_ensemble = "detectors" in expected
-    if attributes and not is_ensemble and (missing := sorted(_FITTED - set(attributes))):
-        raise PersistenceError(f"its {cls.__name__} lacks {missing[0]!r}.")
     if attributes:
+        check_learned(cls, attributes)
+        detector._restore_state(attributes)
         check_files(detector, record["files"])
-        check_backbone(detector, record["backbone"], "device" in mine)
+        check_backbone(detector, record["backbone"])
         detector._check_parameters()
+    if "detectors" in expected:
+        detector._members()  # are fitted, and agree
+    elif attributes:
         detector._remake()
+        detector._note_parameters()
+        check_answers(detector)
     return detector
-
-
-def _check_attribute(cls: type, name: str, parameters: list[str]) -> None:
-    """Refuse to let a file hide a method or a parameter behind data."""
-    if name in parameters or name.startswith("__") or getattr_static(cls, name, None) is not None:
-        raise PersistenceError(f"it has an attribute {name!r}, which {cls.__name__} does not learn.")
 
 
 def _class_names() -> set[str]:

@@ -12,12 +12,13 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import PersistenceError
+from ..errors import InputTypeError, PersistenceError
 
 # After 8 bytes with the length of safetensors' own header.
 _MAGIC = b'{"__metadata__":{"skneg":"'
@@ -25,6 +26,26 @@ _DIGEST = slice(8 + len(_MAGIC), 8 + len(_MAGIC) + 64)
 _BLANK = b"0" * 64
 
 UNFINISHED = ".unfinished"
+
+
+def as_path(path: Any) -> Path:
+    """A path that the user gave, with its home folder in full.
+
+    Raises
+    ------
+    InputTypeError
+        If it is something else, such as bytes or an open file.
+    PersistenceError
+        If no file can have it.
+    """
+    if not isinstance(path, str | os.PathLike) or not isinstance(os.fspath(path), str):
+        raise InputTypeError(f"path must be a str or a pathlib.Path, got {path!r}.")
+    if "\0" in os.fspath(path):
+        raise PersistenceError(f"path={path!r} holds a NUL character, which no file name can.")
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:  # "~nobody"
+        raise PersistenceError(f"path={path!r} cannot be used: {error}") from error
 
 
 def pack(header: dict[str, Any], tensors: dict[str, np.ndarray]) -> bytearray:
@@ -72,7 +93,7 @@ def unpack(data: bytes, name: str) -> tuple[dict[str, Any], dict[str, np.ndarray
 
 def read_bytes(path: str | os.PathLike) -> bytes:
     """The bytes of a finished file."""
-    source = Path(path).expanduser()
+    source = as_path(path)
     if source.name.endswith(UNFINISHED):
         raise PersistenceError(f"{source} is what an interrupted save left behind; delete it.")
     try:
@@ -88,19 +109,27 @@ def read_bytes(path: str | os.PathLike) -> bytes:
 def write_bytes(path: str | os.PathLike, data: bytes | bytearray, durable: bool = True) -> None:
     """Write a file in whole or not at all, whatever happens in between.
 
-    `durable` also waits for the disk, for files that cannot be made again: it survives a power cut.
+    A file that is there keeps its permissions. `durable` also waits for the disk, for files that cannot
+    be made again: it survives a power cut.
 
     Raises
     ------
     PersistenceError
-        If it cannot be written; what the file held before is then still there.
+        If it cannot be written, or there is a folder, a device, a pipe or a socket; what was there before
+        is then still there.
     """
-    target = Path(os.path.realpath(Path(path).expanduser()))  # through links, as `open` would
+    target = Path(os.path.realpath(as_path(path)))  # through links, as `open` would
     # Unique, so that two processes do not write into each other's; hidden from "*.skneg".
     unfinished = target.with_name(f".{target.name}.{secrets.token_hex(8)}{UNFINISHED}")
     try:
+        is_there = target.exists()
+        if is_there and not target.is_file():
+            # Renaming would put the file in its place, and break what else uses it.
+            raise PersistenceError(f"{target} is not a regular file, and is not replaced by one.")
         try:
             with open(unfinished, "xb") as file:
+                if is_there:
+                    shutil.copymode(target, unfinished)  # before there is anything to read in it
                 file.write(data)
                 if durable:
                     file.flush()
@@ -111,6 +140,8 @@ def write_bytes(path: str | os.PathLike, data: bytes | bytearray, durable: bool 
                 unfinished.unlink()
             raise
     except OSError as error:
+        if isinstance(error, PersistenceError):
+            raise
         raise PersistenceError(
             f"{target} could not be written ({error}); what was there before is unchanged."
         ) from error

@@ -16,6 +16,9 @@ class SavingMixin:
     # Fitted attributes that `_remake` makes from the others, so that files need not hold them.
     _remade: ClassVar[tuple[str, ...]] = ()
 
+    # Hashes of the parameters that they were made with.
+    _made_from: dict[str, str]
+
     def save(self, path: str | os.PathLike) -> None:
         """Write the fitted detector to one file, without its backbone and without pickle.
 
@@ -29,7 +32,12 @@ class SavingMixin:
         Raises
         ------
         PersistenceError
-            If the file cannot be written, or a parameter is something that a file cannot hold.
+            If the file cannot be written, a parameter is something that a file cannot hold, or parameters
+            changed since `fit` in such a way that the file would give another detector.
+        InputError
+            If a parameter changed since `fit` has a value that is not usable.
+        InputTypeError
+            If `path` is not a path.
         NotFittedError
             If the detector is not fitted.
         """
@@ -57,14 +65,22 @@ class SavingMixin:
             If the file holds another class, is damaged, of a later format or not of skneg.
         BackboneError
             If the backbone cannot be had, or has other weights than the recorded ones.
+        InputTypeError
+            If `path` is not a path.
         """
         from ._detectors import load_as
 
         return load_as(cls, path, parameters)
 
+    def _note_parameters(self) -> None:
+        """Note what `_remade` is made from; `save` refuses where that is no longer so."""
+        from ._remaking import digests_of_parameters
+
+        self._made_from = digests_of_parameters(self)
+
     def _stored_state(self) -> dict[str, Any]:
         """Fitted attributes as values that files can hold."""
-        left_out = {*self.get_params(deep=False), *self._remade}  # type: ignore[attr-defined]
+        left_out = {*self.get_params(deep=False), *self._remade, "_made_from"}  # type: ignore[attr-defined]
         return {name: value for name, value in vars(self).items() if name not in left_out}
 
     def _restore_state(self, state: dict[str, Any]) -> None:

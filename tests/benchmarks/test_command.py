@@ -6,7 +6,7 @@ import pytest
 
 from skneg.benchmarks import PROTOCOLS
 from skneg.benchmarks.__main__ import main
-from skneg.benchmarks._data import SETS, class_keys, distinct_names, load_class_names
+from skneg.benchmarks._data import SETS, class_keys, class_order, distinct_names, load_class_names
 from skneg.benchmarks._detectors import parse_settings
 from skneg.errors import InputError
 
@@ -74,12 +74,25 @@ def test_imagenet_names_are_open_clip_s_and_all_different(tmp_path):
 
 def test_a_name_that_comes_twice_gets_another_word():
     assert distinct_names(["crane", "tench", "crane"]) == ["crane", "tench", "construction crane"]
+    assert distinct_names(["Cardigan", "cardigan"]) == ["Cardigan", "cardigan sweater"]
 
 
 def test_class_names_that_lack_a_folder_are_refused(tmp_path):
     (tmp_path / "class_names.json").write_text(json.dumps({WNIDS[0]: "cat"}))
     with pytest.raises(InputError, match=f"lack 1 of 2 folders: .*{WNIDS[1]}"):
         load_class_names(tmp_path, WNIDS[:2])
+
+
+def test_classes_stand_in_the_order_of_their_names_or_numbers():
+    assert class_order(np.array(["umbrella", "key", "fish", "key"])) == ["fish", "key", "umbrella"]
+    assert class_order(np.array(["10", "9", "0"])) == ["0", "9", "10"]
+    assert class_order(np.array(["10", "9", "n0"])) == ["10", "9", "n0"]
+
+
+def test_names_that_are_not_utf_8_are_refused(tmp_path):
+    (tmp_path / "classnames.txt").write_bytes(f"{WNIDS[0]} caf\xe9".encode("latin-1"))
+    with pytest.raises(InputError, match="classnames.txt.*UTF-8"):
+        load_class_names(tmp_path, WNIDS[:1])
 
 
 def test_labels_of_lists_are_positions_of_class_folders():

@@ -17,6 +17,7 @@ def row(detector, dataset, seed, auroc, fpr95, experiment="ImageNet-1k"):
     return {
         "experiment": experiment, "detector": detector, "dataset": dataset, "seed": seed, "auroc": auroc,
         "fpr95": fpr95, "accuracy": 70.0, "fit_s": 1.0, "score_s_per_1000": 0.5, "weights": "abc" * 20,
+        "config": "a",
     }  # fmt: skip
 
 
@@ -100,12 +101,33 @@ def test_open_vocabulary_rows_have_the_ten_percent_figures():
 def test_reasons_stand_in_a_table_of_their_own_until_there_are_figures():
     refused = {
         "experiment": "ImageNet-1k", "detector": "EOEDetector", "dataset": None, "seed": None,
-        "reason": "needs names | of\nthings",
+        "reason": "needs names | of\nthings", "config": "b",
     }  # fmt: skip
     text = report([row("MCMDetector", "SUN", 0, 90.0, 10.0), refused])
     assert "| EOEDetector | ImageNet-1k | needs names / of things |" in text
     text = report([refused, row("EOEDetector", "SUN", 0, 90.0, 10.0)])
     assert "Not run" not in text
+
+
+def test_a_refusal_on_one_seed_is_listed_beside_the_figures_of_the_others():
+    refused = {
+        "experiment": "ImageNet-1k", "detector": "LSNDetector", "dataset": None, "seed": 1,
+        "reason": "diverged", "config": "a",
+    }  # fmt: skip
+    text = report([row("LSNDetector", "SUN", 0, 90.0, 10.0), refused])
+    assert "| LSNDetector | ImageNet-1k (seed 1) | diverged |" in text
+    text = report([refused, {**refused, "seed": 0}])
+    assert "| LSNDetector | ImageNet-1k | diverged |" in text
+
+
+def test_weights_are_those_of_the_rows():
+    rows = [
+        {**row("NegPromptDetector", "SUN", 0, 90.0, 10.0, name), "model": model, "pretrained": tag}
+        for name, model, tag in (("RN50 (openai)", "RN50", "openai"), ("1 negative", "skneg-tiny", None))
+    ]
+    text = report(rows, "ablation")
+    assert "RN50, openai abcabcabcabcabca; skneg-tiny abcabcabcabcabca; precision" in text
+    assert "ViT-B-16, laion2b" not in text
 
 
 def test_a_table_says_how_it_was_made():

@@ -11,6 +11,7 @@ from skneg import SknegError
 from skneg.backbone import ImageTower
 from skneg.benchmarks import PROTOCOLS, run_benchmark
 from skneg.benchmarks import _cells as cells_module
+from skneg.benchmarks._journal import alone_in
 from skneg.errors import ImageError, InputError
 from skneg.metrics import auroc
 
@@ -105,7 +106,8 @@ def test_id_accuracy_needs_no_unknown_images(run):
 
 
 def test_ablation_on_given_backbones(run):
-    result = run("ablation", backbones=[("skneg-tiny", None), ("skneg-tiny", None)], detectors=None)
+    backbones = [("skneg-tiny", None), ("skneg-tiny", None)]
+    result = run("ablation", model=None, backbones=backbones, detectors=None)
     experiments = list(dict.fromkeys(row["experiment"] for row in result.rows))
     assert experiments == [
         "skneg-tiny (own weights)", "1 negative", "3 negatives", "4 negatives", "one stage",
@@ -115,9 +117,21 @@ def test_ablation_on_given_backbones(run):
     parameters = {row["experiment"]: row["parameters"] for row in result.rows}
     assert parameters["3 negatives"]["n_negative"] == 3
     assert parameters["one stage"]["one_stage"] is True
-    line = next(x for x in result.tables.read_text().splitlines() if x.startswith("| 1 negative"))
+    text = result.tables.read_text()
+    assert "Weights (sha256): skneg-tiny " in text
+    assert "Not run" not in text
+    line = next(x for x in text.splitlines() if x.startswith("| 1 negative"))
     assert "90.04 / 40.7" in line
     assert "92.73 / 27.46" in line
+
+
+def test_ablation_says_which_detectors_it_is_not_about(run):
+    result = run(
+        "ablation", model=None, backbones=[("skneg-tiny", None)], only=["one stage"],
+        detectors=["NegPromptDetector", "MCMDetector"],
+    )  # fmt: skip
+    assert {row["detector"] for row in result.rows if "reason" not in row} == {"NegPromptDetector"}
+    assert "NegPromptDetector alone" in reasons(result)["one stage", "MCMDetector"]
 
 
 @pytest.mark.parametrize("name", ["openood-near", "openood-far"])
@@ -267,6 +281,67 @@ def test_other_images_are_another_configuration(run, imagenet, tmp_path):
         run(data=root, detectors=["MCMDetector"])
 
 
+@pytest.mark.parametrize("part", ["SUN", "imagenet/val", "imagenet/train"])
+def test_other_images_of_the_same_names_and_sizes_are_another_configuration(run, imagenet, tmp_path, part):
+    root = tmp_path / "data"
+    shutil.copytree(imagenet, root)
+    run(data=root, detectors=["KNNDetector"], shots=5)
+    one = sorted((root / part).rglob("*.png"))[0]
+    one.write_bytes(one.read_bytes()[:-1] + b"!")  # the last byte of the checksum that ends a PNG
+    with pytest.raises(InputError, match="images"):
+        run(data=root, detectors=["KNNDetector"], shots=5)
+
+
+def test_copied_images_are_the_same_configuration(run, imagenet, tmp_path):
+    shutil.copytree(imagenet, tmp_path / "copy", copy_function=shutil.copyfile)
+    first = run(detectors=["KNNDetector"])
+    assert run(data=tmp_path / "copy", detectors=["KNNDetector"]).rows == first.rows
+
+
+def test_what_a_later_seed_refuses_is_said(run, monkeypatch):
+    measure = cells_module.Run._measure
+    seen = []
+
+    def refusing(self, task, spec, seed, *args):
+        seen.append(seed)
+        if seed == 1:
+            raise InputError("seed 1 is unlucky")
+        yield from measure(self, task, spec, seed, *args)
+
+    monkeypatch.setattr(cells_module.Run, "_measure", refusing)
+    result = run(detectors=["KNNDetector"], seeds=3)
+    assert {cell[3] for cell in by_cell(result)} == {0, 2}
+    assert "| KNNDetector | ImageNet-1k (seed 1) | seed 1 is unlucky |" in result.tables.read_text()
+    run(detectors=["KNNDetector"], seeds=3)
+    assert seen == [0, 1, 2]  # a refusal is read back too
+
+
+def test_one_run_at_a_time_writes_to_a_folder(run, tmp_path):
+    first = run(detectors=["MCMDetector"])
+    held = first.results.read_bytes()
+    with alone_in(tmp_path / "out"), pytest.raises(InputError, match="written by another run"):
+        run(detectors=["KNNDetector"])
+    assert first.results.read_bytes() == held
+    assert len(run(detectors=["KNNDetector"]).rows) > len(first.rows)
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused(run, tmp_path):
+    (tmp_path / "out").write_text("")
+    with pytest.raises(InputError, match="out=.*no folder"):
+        run(detectors=["MCMDetector"])
+
+
+def test_folders_of_one_column_are_refused(run, imagenet, tmp_path):
+    root = tmp_path / "photos"
+    shutil.copytree(imagenet / "imagenet" / "train", root / "id")
+    shutil.copytree(imagenet / "SUN", root / "ood-fish")
+    result = run("photos", data=root, detectors=["MCMDetector"])
+    assert {cell[2] for cell in by_cell(result)} == {"fish"}
+    shutil.copytree(imagenet / "SUN", root / "oodfish")
+    with pytest.raises(InputError, match="'ood-fish' and 'oodfish'"):
+        run("photos", data=root, detectors=["MCMDetector"])
+
+
 def test_a_file_of_something_else_is_refused(run, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "results.jsonl").write_text("name,score\n")
@@ -306,7 +381,7 @@ def test_class_names_are_needed_where_folders_are_not_imagenet_s(run, imagenet, 
 
 def test_a_class_with_too_few_images_is_named_before_anything_runs(run, monkeypatch):
     monkeypatch.setattr(cells_module.Run, "_cell", _must_not_run)
-    with pytest.raises(InputError, match=r"has 5 images, fewer than shots=6"):
+    with pytest.raises(InputError, match=r"'anchor' .*n10000000.* has 5 images, fewer than shots=6"):
         run(shots=6)
 
 
@@ -322,14 +397,20 @@ def test_a_broken_image_stops_the_run(run, imagenet, tmp_path):
     ("options", "message"),
     [
         ({"protocol": "imagenet-fat"}, "Did you mean 'imagenet-far'"),
-        ({"detectors": ["MCMDetecter"]}, "did you mean 'MCMDetector'"),
+        ({"detectors": ["MCMDetecter"]}, "Did you mean 'MCMDetector'"),
         ({"detectors": ["MCMDetector.paper"]}, "no recipe"),
         ({"detectors": ["NegPromptDetector.fit"]}, "no recipe"),
         ({"settings": {"MCMDetector": {"temperature": 1}}}, "no parameter 'temperature'"),
         ({"settings": {"MCM": {"templates": "{}"}}}, "'MCM', which is no detector"),
         ({"only": ["Split-9"]}, "no experiment 'Split-9'"),
-        ({"data": None}, "needs data="),
-        ({"data": "gone"}, "no folder"),
+        ({"data": None}, r"needs data=[\s\S]*ImageNet train: imagenet/train[\s\S]*SUN"),
+        ({"data": "gone"}, r"'gone' is no folder[\s\S]*ImageNet train: imagenet/train[\s\S]*SUN"),
+        ({"settings": {"MCMDetector": {"score_temperature": -1}}}, "MCMDetector.*score_temperature"),
+        ({"backbones": [("skneg-tiny", None)]}, "imagenet-far runs on one model"),
+        ({"protocol": "ablation"}, "leave model="),
+        ({"protocol": "ablation", "model": None, "pretrained": "openai"}, "pretrained= out"),
+        ({"protocol": "ablation", "model": None, "backbones": []}, "one or more pairs"),
+        ({"protocol": "ablation", "model": None, "backbones": ["RN50"]}, "pairs"),
         ({"seeds": 0}, "seeds"),
         ({"protocol": "scenes", "model": "ViT-B-16"}, "leave model= out"),
     ],

@@ -39,6 +39,21 @@ def test_a_folder_without_images_is_refused(tmp_path):
         list_images(tmp_path / "gone")
 
 
+def test_a_link_back_up_is_not_followed(folder):
+    before = list_images(folder)
+    (folder / "cat" / "up").symlink_to("..")
+    (folder / "cat" / "deep" / "again").symlink_to(folder / "cat")
+    assert list_images(folder) == before
+
+
+def test_links_to_other_folders_are_followed(folder, tmp_path):
+    folder.rename(tmp_path / "elsewhere")
+    folder.mkdir()
+    for name in ("cat", "tom"):
+        (folder / name).symlink_to(tmp_path / "elsewhere" / "cat")
+    assert load_image_folder(folder)[1].tolist() == ["cat", "cat", "tom", "tom"]
+
+
 def test_a_list_names_images_and_labels(folder, tmp_path):
     (folder / "dog" / "c.JPEG").rename(folder / "dog" / "a b.jpg")
     file = tmp_path / "list.txt"
@@ -46,6 +61,14 @@ def test_a_list_names_images_and_labels(folder, tmp_path):
     paths, labels = load_image_list(file, folder)
     assert [path.name for path in paths] == ["a b.jpg", "b.png"]
     assert labels.tolist() == ["3", "-1"]
+
+
+def test_a_list_that_cannot_be_read_is_named(folder, tmp_path):
+    with pytest.raises(InputError, match=r"gone\.txt"):
+        load_image_list(tmp_path / "gone.txt", folder)
+    (tmp_path / "list.txt").write_bytes(b"cat/\xff.png 0\n")
+    with pytest.raises(InputError, match=r"list\.txt.*UTF-8"):
+        load_image_list(tmp_path / "list.txt", folder)
 
 
 @pytest.mark.parametrize(

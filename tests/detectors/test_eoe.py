@@ -141,7 +141,7 @@ class TestBadInput:
             ({"outlier_names": "fish"}, InputTypeError, "outlier_names must be a sequence.*'fish'"),
             ({"outlier_names": ["fish", 3]}, InputTypeError, r"outlier_names\[1\] is 3"),
             ({"outlier_names": ["fish", " "]}, VocabularyError, r"outlier_names\[1\] is empty"),
-            ({"outlier_names": ["fish", "key ring", "Fish"]}, VocabularyError, "'Fish' twice: at 0 and at 2"),
+            ({"outlier_names": ["fish", "key ring", "Fish"]}, VocabularyError, "'Fish' twice, at 0 and 2"),
             ({"outlier_names": ["star", "key"]}, VocabularyError, "nothing is left"),
             ({"outlier_names": ["fish " * 40]}, VocabularyError, "does not fit"),
             ({"outlier_weight": -1}, InputError, "outlier_weight"),

@@ -47,3 +47,9 @@ def test_new_names_need_new_rows():
 def test_unusable_banks_are_refused(bank, message):
     with pytest.raises(InputError, match=message):
         MCMDetector(text_bank=bank).fit(X, class_names=NAMES)
+
+
+def test_negatives_that_would_not_be_read_are_refused():
+    bank = TextBank(np.eye(3, 4), np.eye(3, 4), common=np.eye(2, 4))
+    with pytest.raises(InputError, match="2 rows of `common`, which MCMDetector does not read"):
+        MCMDetector(text_bank=bank, class_names=["a", "b", "c"], contamination=0.3).fit(np.eye(4), None)

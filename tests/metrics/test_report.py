@@ -116,6 +116,7 @@ def test_without_pandas_the_frame_says_what_to_do(sets, monkeypatch):
         ({"scores_id": []}, InputError, "scores_id"),
         ({"scores_ood": {"a": [1.0, np.nan]}}, InputError, r"scores_ood\['a'\] holds NaN"),
         ({"scores_ood": {"mean": [1.0]}}, InputError, "mean"),
+        ({"scores_ood": {1: [1.0], "1": [0.0]}}, InputError, "two sets.*'1'"),
         ({"scores_ood": {}}, InputTypeError, "scores_ood"),
         ({"scores_ood": [1.0]}, InputTypeError, "scores_ood"),
         ({"metrics": "auroc"}, InputTypeError, "metrics"),
