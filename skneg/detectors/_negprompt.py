@@ -79,7 +79,7 @@ class NegPromptDetector(ScoreChoiceMixin, WordNegativesMixin, PromptDetector):
     words : "nouns", sequence of str or None, default="nouns"
         Words as negatives of no class: the nouns of `skneg.datasets.load_words`, a list, or none. They
         stand beside the classes in the cross-entropy of the positives and in the score. They are encoded
-        once in a process: seconds, but minutes on a CPU with towers that cannot share prefixes (SigLIP).
+        once in a process, which takes longer with towers that cannot share a prefix (SigLIP, CoCa).
     max_word_cosine : float, default=0.9
         Words whose embedding is at least as close to a class name's are left out: they mean the class.
     anchor_weight : float, default=50.0
