@@ -422,8 +422,6 @@ def test_what_cannot_be_used_is_named(run, options, message):
 
 @pytest.mark.parametrize("recipe", ["paper", "released"])
 def test_recipes_of_a_detector_are_rows_of_their_own(run, recipe):
-    if not hasattr(skneg.NegPromptDetector, recipe):
-        pytest.skip(f"NegPromptDetector.{recipe} is not there yet")
     result = run(detectors=["NegPromptDetector", f"NegPromptDetector.{recipe}"])
     assert f"| NegPromptDetector.{recipe} |" in result.tables.read_text()
 
