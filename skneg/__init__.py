@@ -1,31 +1,41 @@
 """Out-of-distribution detection with CLIP, as scikit-learn estimators."""
 
-from ._lazy import attach
-from .detectors import HOMES as _DETECTORS
+from typing import Any
+
+from ._registry import DETECTORS, HOLDERS, detector_class
+from ._utils import attach
 
 __version__ = "0.1.0.dev0"
 
 _HOMES = {
     "BackboneError": "errors",
     "CLIPImageEncoder": "encoder",
-    "CalibrationWarning": "calibration",
+    "CalibrationWarning": "errors",
     "ImageError": "errors",
     "InputError": "errors",
     "InputTypeError": "errors",
     "MissingDependencyError": "errors",
     "PersistenceError": "errors",
-    "ScoreEnsemble": "detectors",
+    "PromptRecipe": "prompts.recipe",
     "SknegError": "errors",
     "TextBank": "bank",
     "VocabularyError": "errors",
-    "list_detectors": "detectors",
+    "Words": "words",
+    "list_detectors": "_registry",
     "load": "persistence",
     "make_ood_scorer": "metrics",
     "ood_report": "metrics",
     "train_no_encoder": "prompts.no_training",
-    **dict.fromkeys(_DETECTORS, "detectors"),
 }
 
-__all__ = sorted(_HOMES)
+__all__ = sorted([*_HOMES, *DETECTORS, *HOLDERS])
 
-__getattr__, __dir__ = attach(__name__, _HOMES)
+_getattr, _ = attach(__name__, _HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    return detector_class(name) if name in {**DETECTORS, **HOLDERS} else _getattr(name)
+
+
+def __dir__() -> list[str]:
+    return __all__

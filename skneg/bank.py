@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from .errors import InputError
+
+_CELLS = 2**24  # cosines alive at a time while scoring: 128 MiB in float64
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +50,13 @@ class TextBank:
             )
 
     @classmethod
+    def of_contexts(cls, positive: np.ndarray, negative: np.ndarray, common: np.ndarray | None) -> TextBank:
+        """The bank of positives (k, d), negatives (p, k, d) and words (w, d) that belong to no class."""
+        per_class, k, d = negative.shape
+        by_class = negative.transpose(1, 0, 2).reshape(k * per_class, d)
+        return cls(positive, by_class, per_class, common)  # type: ignore[arg-type]
+
+    @classmethod
     def from_positives(cls, positive: np.ndarray) -> TextBank:
         """A bank without negatives."""
         return cls(positive, np.empty((0, positive.shape[1]), dtype=positive.dtype))
@@ -59,3 +68,30 @@ class TextBank:
             grouped = negative.reshape(len(self.positive), self.per_class, -1)
             negative = grouped[list(classes)].reshape(-1, negative.shape[1])
         return TextBank(self.positive[list(classes)], negative, self.per_class, self.common)
+
+    def score(
+        self, Z: np.ndarray, score: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+    ) -> np.ndarray:
+        """Scores of embeddings, in blocks of rows.
+
+        Parameters
+        ----------
+        Z : ndarray of shape (n, d), float32
+            Unit-norm embeddings.
+        score : callable
+            From the cosines of a block to the positives (b, k), to the negatives (b, m) and to the common
+            words (b, w) to its scores (b,).
+
+        Returns
+        -------
+        ndarray of shape (n,), float64
+        """
+        width = len(self.positive) + len(self.negative) + len(self.common)
+        step = max(1, _CELLS // width)
+        blocks = np.split(Z, range(step, len(Z), step))
+        return np.concatenate(
+            [
+                score(*(block @ part.T for part in (self.positive, self.negative, self.common)))
+                for block in blocks
+            ]
+        )

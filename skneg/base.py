@@ -1,97 +1,96 @@
-"""The estimator face that all detectors share: input, labels, vocabulary, threshold, prediction."""
+"""The estimator that all detectors are: input, labels, threshold, prediction.
+
+What a subclass may fill in
+---------------------------
+==========================  ==================================================================
+``_check_parameters()``     refuse parameters that are not usable; called first
+``_space()``                columns that embeddings must have (None: any), and the temperature
+``_represent(images)``      what the method sees of images; their embeddings by default
+``_learn(Z, targets, ...)`` what the images teach, as a dict of fitted attributes
+``_prepare(learned, ...)``  what scores need for some class names, as a dict of fitted attributes
+``_score(state, Z)``        scores (n,)
+``_posterior(state, Z)``    closed-set class posterior (n, k)
+``_score_of_missing(...)``  scores of images whose class is no longer in the vocabulary
+==========================  ==================================================================
+
+Everything else is private, and overridden nowhere. A method says what it is in four class attributes:
+`training`, `needs`, `reference` and `reads_names`.
+"""
 
 from __future__ import annotations
 
-import copy
-from abc import abstractmethod
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import check_random_state
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
-from ._compat import DocumentedMixin
-from ._signature import SharedParametersMixin
-from ._validation import check_at_least, check_between, check_option, check_seed
-from .bank import TextBank
-from .calibration import CalibrationMixin
-from .embedding import EmbeddingMixin, check_embeddings, unit_rows
-from .errors import InputError, VocabularyError
-from .explanation import ExplanationMixin
-from .images import as_image_sequence, is_embeddings
+from ._fitting import check_answers, fit_state, recalibrate, with_vocabulary
+from ._reading import loaded_backbone, noting_models, read_images
+from ._sklearn import DOC_LINK, share_parameters
+from ._state import FittedState
+from ._utils import check_at_least, check_between, check_seed
+from .encoder import CLIPImageEncoder
 from .metrics import register_scorers
-from .persistence._mixin import SavingMixin
-from .scores import class_posterior
-from .vocabulary import (
-    ClassNames,
-    Vocabulary,
-    build_vocabulary,
-    check_labels,
-    mark_unknown,
-    name_classes,
-    replace_vocabulary,
-    resolve_unknown_label,
-)
+from .threshold import check_calibration
+from .vocabulary import ClassNames, mark_unknown
 
 if TYPE_CHECKING:
     from .backbone import Backbone
+    from .inspection import Explanations
 
 # Whoever has a detector may say scoring="ood_auroc".
 register_scorers()
 
-_SCORE_CELLS = 2**24  # cosines alive at a time while scoring: 128 MiB in float64
 
+class OpenSetDetector(ClassifierMixin, BaseEstimator):
+    """A classifier that also answers "none of these"; base class of all detectors.
 
-class BaseDetector(
-    SharedParametersMixin,
-    DocumentedMixin,
-    SavingMixin,
-    CalibrationMixin,
-    ExplanationMixin,
-    ClassifierMixin,
-    EmbeddingMixin,
-    BaseEstimator,
-):
-    """Base class of the detectors; a subclass says how its bank is made and which score it uses.
-
-    Subclasses implement `_make_bank` and `_score_cosines`, and `_learn` where they train; those that see
-    more of an image than its embedding, or score it in another way, also `_represent`, `_score` and
-    `_posterior`. Every public method that changes the detector works on a copy first, so that an error
-    leaves it as it was.
+    A subclass fills in hooks; the table at the top of this module lists them. What `fit`,
+    `set_vocabulary` and `calibrate` make is one object, put in place at their end: an error leaves the
+    detector as it was.
     """
+
+    training: ClassVar[str] = "none"  # what `fit` learns: "none" (the threshold), "features", "prompts"
+    needs: ClassVar[str] = ""  # beside class names and images or embeddings
+    reference: ClassVar[str] = ""  # authors, venue and year of the paper
+    weight_files: ClassVar[tuple[str, ...]] = ()  # parameters that name files with weights
+    reads_names: ClassVar[bool] = False  # whether class names mean anything, or are labels only
+
+    _doc_link_module = "skneg"
+    _doc_link_template = DOC_LINK
+
+    _state: FittedState
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        share_parameters(cls)
 
     def __init__(
         self,
         *,
         model: str = "ViT-B-16",
-        pretrained: str | None = None,
         class_names: ClassNames | None = None,
+        contamination: float = 0.05,
+        unknown_label: Any = "auto",
+        pretrained: str | None = None,
         device: str = "auto",
         precision: str = "auto",
         batch_size: int = 64,
-        contamination: float = 0.05,
-        calibration: str = "auto",
-        calibration_fraction: float = 0.2,
-        score_temperature: float = 1.0,
-        unknown_label: Any = "auto",
-        random_state: Any = None,
         verbose: bool | int = False,
     ) -> None:
         self.model = model
-        self.pretrained = pretrained
         self.class_names = class_names
+        self.contamination = contamination
+        self.unknown_label = unknown_label
+        self.pretrained = pretrained
         self.device = device
         self.precision = precision
         self.batch_size = batch_size
-        self.contamination = contamination
-        self.calibration = calibration
-        self.calibration_fraction = calibration_fraction
-        self.score_temperature = score_temperature
-        self.unknown_label = unknown_label
-        self.random_state = random_state
         self.verbose = verbose
 
     def fit(self, X: Any, y: Any = None, class_names: ClassNames | None = None) -> Self:
@@ -105,7 +104,7 @@ class BaseDetector(
             are already preprocessed; or embeddings.
         y : array-like of shape (n,)
             A label for each image: integers or strings. Rows labelled `unknown_label` are not used.
-            Detectors that do not learn from images work without it, given `class_names`.
+            Detectors that learn nothing from images work without it, given `class_names`.
         class_names : sequence of str or mapping of label to str, optional
             What the text tower reads; the constructor's `class_names` by default. String labels name
             themselves without it. In a sequence, position i names ``classes_[i]``; in one that is
@@ -129,81 +128,125 @@ class BaseDetector(
         BackboneError
             If the model cannot be had.
         """
-        fitted = self._unfitted_copy()
-        fitted._check_parameters()
-        names = self.class_names if class_names is None else class_names
-        if y is None and not self._learns:
-            fitted._fit_unlabelled(X, names)
-        else:
-            fitted._fit(X, y, names)
-        return self._become(fitted)
+        with noting_models() as used:
+            self._check_parameters()
+            class_names = self.class_names if class_names is None else class_names
+            state = fit_state(self, X, y, class_names)
+        self._state = replace(state, backbone={"name": used[0]} if used else None)
+        return self
 
     def predict(self, X: Any) -> np.ndarray:
         """The class of each image, or the unknown label where ``decision_function`` is negative.
 
         Parameters
         ----------
-        X : sequence of images, or array-like of shape (n, d) of floats
-            As in `fit`.
+        X : images or embeddings, as in `fit`
 
         Returns
         -------
         ndarray of shape (n,)
             Labels of ``classes_``, or ``unknown_label_``.
         """
-        check_is_fitted(self)
-        Z = self._represent(X)
-        labels = self.classes_[self._posterior(Z).argmax(axis=1)]
-        if self.unknown_label_ is None:
+        state, Z = self._see(X)
+        labels = state.classes_[self._posterior(state, Z).argmax(axis=1)]
+        if state.unknown_label is None:
             return labels
-        return mark_unknown(labels, self._score(Z) < self.offset_, self.unknown_label_)
+        return mark_unknown(labels, self._score(state, Z) < state.offset_, state.unknown_label)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Closed-set posterior: which class, given that it is one of them.
 
         Parameters
         ----------
-        X : sequence of images, or array-like of shape (n, d) of floats
-            As in `fit`.
+        X : images or embeddings, as in `fit`
 
         Returns
         -------
         ndarray of shape (n, k), float64
             Columns in the order of ``classes_``; rows sum to 1. Says nothing about unknown classes.
         """
-        check_is_fitted(self)
-        return self._posterior(self._represent(X))
+        return self._posterior(*self._see(X))
 
     def score_samples(self, X: Any) -> np.ndarray:
         """The raw score of each image; larger = more in-distribution.
 
         Parameters
         ----------
-        X : sequence of images, or array-like of shape (n, d) of floats
-            As in `fit`.
+        X : images or embeddings, as in `fit`
 
         Returns
         -------
         ndarray of shape (n,), float64
         """
-        check_is_fitted(self)
-        return self._score(self._represent(X))
+        return self._score(*self._see(X))
 
     def decision_function(self, X: Any) -> np.ndarray:
         """``score_samples(X) - offset_``: negative where an image is rejected as unknown.
 
         Parameters
         ----------
-        X : sequence of images, or array-like of shape (n, d) of floats
-            As in `fit`.
+        X : images or embeddings, as in `fit`
 
         Returns
         -------
         ndarray of shape (n,), float64
             One-dimensional whatever the number of classes: it answers known or unknown.
         """
-        check_is_fitted(self)
-        return self._score(self._represent(X)) - self.offset_
+        state, Z = self._see(X)
+        return self._score(state, Z) - state.offset_
+
+    def p_values(self, X: Any) -> np.ndarray:
+        """How unusual each image is among images of the known classes.
+
+        The conformal p-value ``(1 + #{c <= s}) / (n_calibration + 1)`` of a score s, with c the
+        ``calibration_scores_`` (Bates et al., Annals of Statistics 2023). Where there are enough of them
+        for `contamination`, `predict` rejects exactly the images with ``p <= contamination``.
+
+        Parameters
+        ----------
+        X : images or embeddings, as in `fit`
+
+        Returns
+        -------
+        ndarray of shape (n,), float64
+            Between ``1 / (n_calibration + 1)`` and 1; small = unlike the known classes. A new image of
+            the known classes has a p-value of at most a with a chance of at most a, whatever a.
+        """
+        state, Z = self._see(X)
+        return state.calibrator.p_values(self._score(state, Z))
+
+    def calibrate(self, X: Any = None, y: Any = None) -> Self:
+        """Set the threshold anew, without any training.
+
+        After ``set_params`` has changed `contamination` or a parameter of the score, which `fit` has used
+        for ``offset_``, ``calibrate()`` brings the threshold up to date. With `X` it comes from other
+        images, such as ones of the place where the detector works.
+
+        Parameters
+        ----------
+        X : images or embeddings, as in `fit`, optional
+            Of the known classes, with no part in training; they take the place of those kept so far. By
+            default those kept so far are scored again.
+        y : array-like of shape (n,), optional
+            Their labels, of ``classes_``; rows labelled ``unknown_label_`` are not used. Needed for the
+            threshold to follow `set_vocabulary` exactly, and for nothing else.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ImageError
+            If an image cannot be read; has its ``index``.
+        InputError
+            If there are fewer than ``1 / contamination - 1`` images of known classes, too few for
+            `contamination`; or a label is not among ``classes_``. The detector is then as it was.
+        """
+        state = self._fitted()
+        self._check_parameters()
+        self._state = recalibrate(self, state, X, y)
+        return self
 
     def set_vocabulary(self, class_names: ClassNames) -> Self:
         """Replace the known classes: no images, no training, only their names through the text tower.
@@ -221,183 +264,135 @@ class BaseDetector(
             was fitted on strings, and label i is the i-th name where it was fitted on numbers; the
             order is kept.
 
-        Returns
-        -------
-        self
-
         Raises
         ------
         VocabularyError
             If a name is empty, duplicate or too long, or the detector cannot take new names.
         """
-        check_is_fitted(self)
-        changed = copy.copy(self)
-        vocabulary = replace_vocabulary(class_names, like=self.classes_)
-        changed._set_classes(vocabulary)
-        changed.calibration_names_ = self._calibration_names_beside(vocabulary.names)
-        changed._calibrate()
-        return self._become(changed)
+        state = self._fitted()
+        self._state = with_vocabulary(self, state, state.learned, class_names)
+        return self
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters; ``recipe__n_negative=4`` and the like set a part of one."""
+        for name in {key.partition("__")[0] for key in params if "__" in key}:
+            # None stands for a default of which a search must be able to set a part.
+            default = getattr(type(self), f"default_{name}", None)
+            if default is not None and getattr(self, name) is None and name not in params:
+                params = {name: clone(default), **params}
+        return super().set_params(**params)
+
+    def explain(self, X: Any) -> Explanations:
+        """What lies behind the answer to each image; see `skneg.inspection.explain`."""
+        from .inspection import explain
+
+        return explain(self, X)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the fitted detector to one file; see `skneg.persistence.save`."""
+        from .persistence import save
+
+        save(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike, **parameters: Any) -> Self:
+        """Load a detector of this class; see `skneg.load`, which takes files of any."""
+        from .persistence import load_as
+
+        return load_as(cls, path, parameters)
+
+    def __getattr__(self, name: str) -> Any:
+        # Fitted attributes; asked only where normal look-up finds nothing.
+        state = vars(self).get("_state")
+        if name.endswith("_") and not name.startswith("_") and hasattr(state, name):
+            return getattr(state, name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "_state" in vars(self)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         # Paths. `one_d_array` stays False: to scikit-learn it means that there are no 2-D arrays.
         tags.input_tags.string = True
-        tags.target_tags.required = self._learns
+        tags.input_tags.two_d_array = self.needs != "local features" and not self.needs.startswith("pixels")
+        tags.input_tags.three_d_array = self.needs == "local features"
+        tags.target_tags.required = self.training != "none"
         # Zero-shot knowledge of pictures is of no use on the points by which scikit-learn measures.
-        tags.classifier_tags.poor_score = self._reads_names
+        tags.classifier_tags.poor_score = self.reads_names
         return tags
 
-    # What a subclass says of itself.
-
-    # Name of the model that `fit` has used; None where embeddings and a ready bank needed none.
-    backbone_: str | None = None
-
-    # Large, and a function of the names and what was learned.
-    _remade: ClassVar[tuple[str, ...]] = ("text_bank_",)
-
-    # Whether class names mean anything to the detector; labels will do where they do not.
-    _reads_names = True
-
-    def _learn(self, embeddings: np.ndarray, targets: np.ndarray, names: Sequence[str], seed: int) -> None:
-        """Train on unit-norm `embeddings` (n, d) with class numbers `targets`; sets fitted attributes."""
-
-    @abstractmethod
-    def _make_bank(self, names: Sequence[str]) -> TextBank:
-        """The bank of a vocabulary, from what `_learn` has set."""
-
-    def _score_cosines(self, positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
-        """Scores (n,) of cosines (n, k) to the positives and (n, m) to the negatives."""
-        raise TypeError(f"{type(self).__name__} must define _score_cosines or _score")
-
-    def _represent(self, X: Any, reset: bool = False) -> Any:
-        """What the detector sees of each image: its embedding, unless a subclass needs more."""
-        return self._embed(X, reset)
-
-    def _posterior(self, Z: Any) -> np.ndarray:
-        """Closed-set class posterior (n, k) of represented images."""
-        return class_posterior(Z @ self.text_bank_.positive.T, self.temperature_)
-
-    def _model_temperature(self) -> float:
-        return self._backbone().text_tower.temperature
-
-    def _model_width(self) -> int | None:
-        """Number of columns that embeddings must have; None where any will do."""
-        return self._backbone().text_tower.embed_dim
+    # The hooks.
 
     def _check_parameters(self) -> None:
         check_at_least("batch_size", self.batch_size, 1, Integral)
         check_between("contamination", self.contamination, 0, 1)
-        check_between("calibration_fraction", self.calibration_fraction, 0, 1)
-        self._check_score_temperature()
-        check_seed(self.random_state)
-        check_option("calibration", self.calibration, ("auto", "holdout", "train"))
+        temperature = getattr(self, "score_temperature", None)
+        if temperature is not None:
+            check_between("score_temperature", temperature, 0, np.inf)
+        check_seed(getattr(self, "random_state", None))
+        check_calibration(getattr(self, "calibration", "auto"))
 
-    def _check_score_temperature(self) -> None:
-        check_between("score_temperature", self.score_temperature, 0, np.inf)
+    def _space(self) -> tuple[int | None, float]:
+        return None, 1.0
 
-    # How fitting goes.
+    def _represent(self, images: Any) -> Any:
+        """From embeddings (n, d) or a sequence of images to what has n rows, indexable by row numbers."""
+        return images if isinstance(images, np.ndarray) else self._embed(images)
 
-    def _unfitted_copy(self) -> Self:
-        fresh = copy.copy(self)
-        for name in list(vars(fresh)):
-            if name.endswith("_") and not name.startswith("_"):
-                delattr(fresh, name)
-        return fresh
+    def _learn(self, Z: Any, targets: np.ndarray | None, names: Sequence[str], seed: int) -> dict[str, Any]:
+        """From represented images, numbers of their names (None without y), and a seed."""
+        return {}
+
+    def _prepare(self, learned: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+        return {}
+
+    def _score(self, state: FittedState, Z: Any) -> np.ndarray:
+        raise TypeError(f"{type(self).__name__} must define _score.")
+
+    def _posterior(self, state: FittedState, Z: Any) -> np.ndarray:
+        raise TypeError(f"{type(self).__name__} must define _posterior.")
+
+    def _score_of_missing(self, state: FittedState, Z: Any, names: list[str]) -> np.ndarray | None:
+        """Scores (n,) with each image's own class added, or None where the method cannot know it."""
+        return None
+
+    # What all detectors share.
+
+    def _fitted(self) -> FittedState:
+        check_is_fitted(self)
+        return self._state
+
+    def _see(self, X: Any) -> tuple[FittedState, Any]:
+        """The state, read once, and what the method sees of X."""
+        state = self._fitted()
+        return state, self._represent(read_images(self, X, state))
+
+    def _stored_state(self) -> tuple[dict[str, Any] | None, Mapping[str, Any] | None]:
+        """What a file holds of the fitted detector, as plain values, and the model that it needs."""
+        state = vars(self).get("_state")
+        return (None, None) if state is None else (state.as_values(), state.backbone)
+
+    def _restore_state(self, values: Mapping[str, Any], backbone: Mapping[str, Any] | None) -> None:
+        """Take what `_stored_state` gave, once one image that was kept can be scored with it."""
+        self._state = state = FittedState.from_values(values, backbone)
+        self._check_parameters()
+        check_answers(self, state)
+
+    def _encoder(self) -> CLIPImageEncoder:
+        return CLIPImageEncoder(
+            model=self.model,
+            pretrained=self.pretrained,
+            device=self.device,
+            precision=self.precision,
+            batch_size=self.batch_size,
+            local=self.needs == "local features",
+            verbose=self.verbose,
+        )
 
     def _backbone(self) -> Backbone:
-        backbone = super()._backbone()
-        if not hasattr(self, "classes_"):  # while fitting
-            self.backbone_ = backbone.name
-        return backbone
+        return loaded_backbone(self)
 
-    def _remake(self) -> None:
-        self.text_bank_ = self._make_bank(self.class_names_)
-
-    def _become(self, other: Self) -> Self:
-        self.__dict__ = other.__dict__
-        return self
-
-    def _fit_unlabelled(self, X: Any, class_names: ClassNames | None) -> None:
-        if class_names is None:
-            raise VocabularyError("without y, class_names must say which classes are known.")
-        vocabulary = name_classes(class_names)
-        self.unknown_label_ = resolve_unknown_label(self.unknown_label, vocabulary.labels)
-        Z = self._represent(X, reset=True)
-        self._finish_fit(vocabulary, Z, None)
-
-    def _fit(self, X: Any, y: Any, class_names: ClassNames | None) -> None:
-        n_samples = self._count(X)
-        if n_samples == 0:
-            raise InputError("X holds no images (found array with 0 sample(s)); at least 1 is required.")
-        labels = check_labels(y, n_samples)
-        self.unknown_label_ = resolve_unknown_label(self.unknown_label, labels)
-        known = (
-            np.ones(n_samples, dtype=bool) if self.unknown_label_ is None else labels != self.unknown_label_
-        )
-        seen = np.unique(labels[known])
-        if len(seen) == 0:
-            raise InputError(
-                f"y has no known class: all {n_samples} labels are unknown_label ({self.unknown_label_!r})."
-            )
-        if class_names is None and not self._reads_names:
-            class_names = {label: str(label) for label in seen.tolist()}
-        vocabulary = build_vocabulary(seen, class_names)
-        Z = self._rows(self._represent(X, reset=True), np.flatnonzero(known))
-        order = np.argsort(vocabulary.labels, kind="stable")
-        targets = order[np.searchsorted(vocabulary.labels, labels[known], sorter=order)]
-
-        random_state = check_random_state(self.random_state)
-        train, held_out = self._split(targets, random_state)
-        seed = int(random_state.randint(np.iinfo(np.int32).max))
-        self._learn(self._rows(Z, train), targets[train], vocabulary.names, seed)
-        names = [vocabulary.names[target] for target in targets[held_out]]
-        self._finish_fit(vocabulary, self._rows(Z, held_out), names)
-
-    def _finish_fit(self, vocabulary: Vocabulary, Z: Any, names: list[str] | None) -> None:
-        self.temperature_ = self._model_temperature()
-        # Kept so that the threshold can follow the vocabulary.
-        self.calibration_embeddings_ = Z
-        self.calibration_names_ = names
-        self._set_classes(vocabulary)
-        self._calibrate()
-
-    def _count(self, X: Any) -> int:
-        return len(X) if is_embeddings(X) else len(as_image_sequence(X))
-
-    def _rows(self, Z: Any, rows: np.ndarray) -> Any:
-        """Some of the represented images, in memory."""
-        return Z[rows]
-
-    def _set_classes(self, vocabulary: Vocabulary) -> None:
-        if self.unknown_label_ is not None and self.unknown_label_ in vocabulary.labels.tolist():
-            raise VocabularyError(
-                f"unknown_label={self.unknown_label_!r} is also the label of a known class."
-            )
-        self.text_bank_ = self._make_bank(vocabulary.names)
-        self._note_parameters()
-        self.classes_ = vocabulary.labels
-        self.class_names_ = list(vocabulary.names)
-
-    # How images become scores.
-
-    def _embed(self, X: Any, reset: bool = False) -> np.ndarray:
-        """Unit-norm float32 embeddings (n, d) of images or of embeddings."""
-        if not is_embeddings(X):
-            return self._encode_images(X)
-        X = check_embeddings(self, X, reset)
-        width = self._model_width() if reset else self.text_bank_.positive.shape[1]
-        if width is not None and X.shape[1] != width:
-            raise InputError(
-                f"X has {X.shape[1]} columns, but model={self.model!r} embeds in {width} dimensions."
-            )
-        return unit_rows(X)
-
-    def _score(self, Z: Any, bank: TextBank | None = None) -> np.ndarray:
-        """Scores (n,) of represented images, against the detector's bank or another."""
-        bank = self.text_bank_ if bank is None else bank
-        negative = np.concatenate([bank.negative, bank.common]) if len(bank.common) else bank.negative
-        rows = max(1, _SCORE_CELLS // (len(bank.positive) + len(negative)))
-        chunks = np.split(Z, range(rows, len(Z), rows))
-        return np.concatenate(
-            [self._score_cosines(chunk @ bank.positive.T, chunk @ negative.T) for chunk in chunks]
-        )
+    def _embed(self, images: Any) -> np.ndarray:
+        self._backbone()  # noted in `fit`, and checked where a file says which it must be
+        return self._encoder().transform(images)

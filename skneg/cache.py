@@ -16,10 +16,10 @@ import numpy as np
 from filelock import FileLock
 from PIL import Image
 
-from ._stack import stacklevel_outside
+from ._files import pack, read_bytes, unpack, write_bytes
+from ._utils import stacklevel_outside
 from .errors import ImageError, InputTypeError, PersistenceError
 from .images import ImageSequence
-from .persistence._file import pack, read_bytes, unpack, write_bytes
 
 if TYPE_CHECKING:
     from .backbone import Backbone

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
-from functools import partial
-from typing import Any, Self
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from ._compat import DocumentedMixin
-from .embedding import EmbeddingMixin
+from ._sklearn import DOC_LINK
+from ._utils import check_at_least
 from .errors import InputError
 from .images import as_image_sequence
 
+if TYPE_CHECKING:
+    from .backbone import Backbone
 
-class CLIPImageEncoder(DocumentedMixin, TransformerMixin, EmbeddingMixin, BaseEstimator):
+
+class CLIPImageEncoder(TransformerMixin, BaseEstimator):
     """Encode images with a frozen CLIP image tower.
 
     It learns nothing, so it works without `fit`. With ``cache=`` each image is encoded once, in a whole
@@ -50,6 +53,9 @@ class CLIPImageEncoder(DocumentedMixin, TransformerMixin, EmbeddingMixin, BaseEs
     >>> CLIPImageEncoder(model="skneg-tiny").fit_transform(X).shape
     (4, 128)
     """
+
+    _doc_link_module = "skneg"
+    _doc_link_template = DOC_LINK
 
     def __init__(
         self,
@@ -108,13 +114,26 @@ class CLIPImageEncoder(DocumentedMixin, TransformerMixin, EmbeddingMixin, BaseEs
         BackboneError
             If the model cannot be had.
         """
+        images = as_image_sequence(X)
+        check_at_least("batch_size", self.batch_size, 1, Integral)
+        backbone = self.backbone()
+
+        def encode(images: Any) -> np.ndarray:
+            return backbone.image_tower.encode(
+                images, self.batch_size, bool(self.verbose), local=bool(self.local)
+            )
+
         if self.cache is None:
-            return self._encode_images(X, local=self.local)
+            return encode(images)
         from .cache import EmbeddingCache, encoding_of
 
-        images = as_image_sequence(X)
-        cache = EmbeddingCache(self.cache, encoding_of(self._backbone(), self.local))
-        return cache.encode_through(images, partial(self._encode_images, local=self.local))
+        return EmbeddingCache(self.cache, encoding_of(backbone, self.local)).encode_through(images, encode)
+
+    def backbone(self) -> Backbone:
+        """The model, loaded when first needed and once in a process."""
+        from .backbone import load_backbone
+
+        return load_backbone(self.model, self.pretrained, self.device, self.precision)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the columns that `transform` gives; loads no weights.

@@ -47,3 +47,7 @@ class PersistenceError(SknegError, OSError, ValueError):
 
 class MissingDependencyError(SknegError, ImportError):
     """An optional package that a feature needs is not installed; the message says how to get it."""
+
+
+class CalibrationWarning(UserWarning):
+    """The threshold comes from too few images, or from images that are not of the known classes."""

@@ -14,6 +14,7 @@ References
 .. [6] Miyai et al., "GL-MCM: Global and Local Maximum Concept Matching", IJCV 2025.
 .. [7] Nie et al., "Out-of-Distribution Detection with Negative Prompts", ICLR 2024 (LSN).
 .. [8] Wang et al., "CLIPN for Zero-Shot OOD Detection: Teaching CLIP to Say No", ICCV 2023.
+.. [9] "InterNeg", CVPR 2026, with the term log C of "TINS", arXiv 2605.10756.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from .errors import InputError
 
 
 def _scaled(cosines: np.ndarray, temperature: float) -> np.ndarray:
-    if not temperature > 0:
+    if temperature is None or not temperature > 0:
         raise InputError(f"temperature must be positive, got {temperature!r}.")
     return np.asarray(cosines, dtype=np.float64) / temperature
 
@@ -277,6 +278,40 @@ def neglabel(
     grouped = negatives[:, : size * n_groups].reshape(len(negatives), n_groups, size)
     shares = -np.logaddexp(0, logsumexp(grouped, axis=2) - positives[:, None])
     return logsumexp(shares, axis=1) - np.log(n_groups)
+
+
+def interneg(
+    positive_cosines: np.ndarray,
+    negative_cosines: np.ndarray,
+    temperature: float = 0.01,
+    n_groups: int = 5,
+) -> np.ndarray:
+    """InterNeg's score [9]_: `neglabel` of the mean mass of a class against that of a negative.
+
+    The log of the mean over the groups g of ``sigmoid(lse(P) - lse(N_g) + log |N_g| - log C)``, with P the
+    C cosines to the classes and N_g those to the negatives of a group, both over the temperature.
+
+    Parameters
+    ----------
+    positive_cosines : array-like of shape (n, C)
+    negative_cosines : array-like of shape (n, m)
+        In the order in which they fall into groups.
+    temperature : float, default=0.01
+    n_groups : int, default=5
+        Groups of m // n_groups negatives; those left over are not used.
+
+    Returns
+    -------
+    ndarray of shape (n,), float64
+        In (-inf, 0].
+    """
+    positives = _scaled(positive_cosines, temperature)
+    known = logsumexp(positives, axis=1) - np.log(positives.shape[1])
+    negatives = _scaled(negative_cosines, temperature)
+    size = negatives.shape[1] // n_groups
+    grouped = negatives[:, : size * n_groups].reshape(len(negatives), n_groups, size)
+    lead = known[:, None] - logsumexp(grouped, axis=2) + np.log(size)
+    return logsumexp(-np.logaddexp(0, -lead), axis=1) - np.log(n_groups)
 
 
 def local_mcm(local_cosines: np.ndarray, temperature: float = 1.0) -> np.ndarray:

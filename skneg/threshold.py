@@ -1,4 +1,4 @@
-"""The split-conformal threshold.
+"""The split-conformal threshold: which images set it, what it is, and p-values.
 
 References
 ----------
@@ -8,10 +8,135 @@ References
 
 from __future__ import annotations
 
-import numpy as np
-from sklearn.model_selection import train_test_split
+import warnings
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any, Self
 
-from .errors import InputError
+import numpy as np
+
+from ._utils import stacklevel_outside
+from .errors import CalibrationWarning, InputError
+
+_SHARE = 0.2  # of the training images that `calibration="auto"` and "holdout" hold out
+
+
+@dataclass(frozen=True, eq=False)
+class Calibrator:
+    """The images that set a threshold, with their scores and the threshold.
+
+    Attributes
+    ----------
+    images : indexable, of length n
+        What the detector has kept of each image.
+    names : list of str or None
+        Their class names; None where they came without labels.
+    scores : ndarray of shape (m,), float64
+        Sorted scores of the images that can be scored, m <= n.
+    offset : float
+        Images with smaller scores are rejected.
+    """
+
+    images: Any
+    names: list[str] | None
+    scores: np.ndarray
+    offset: float
+
+    @classmethod
+    def of(
+        cls,
+        images: Any,
+        names: list[str] | None,
+        scores: np.ndarray,
+        contamination: float,
+        whose: str | None = None,
+    ) -> Self:
+        """Set the threshold on scores of images.
+
+        Parameters
+        ----------
+        images, names
+            See the attributes.
+        scores : ndarray of shape (m,)
+        contamination : float
+            Share of new ID images that may be rejected.
+        whose : str, optional
+            What a warning about too few images calls the threshold, which is then their smallest score.
+            By default too few images are an error.
+
+        Raises
+        ------
+        InputError
+            If there are too few images and `whose` is None.
+        """
+        try:
+            offset = conformal_offset(scores, contamination)
+        except InputError:
+            if whose is None:
+                raise
+            offset = float(scores.min())
+            warnings.warn(
+                f"{whose} comes from {len(scores)} images, too few for contamination={contamination}: at "
+                f"least {smallest_calibration_set(contamination)} are needed. It is their smallest score.",
+                CalibrationWarning,
+                stacklevel=stacklevel_outside(),
+            )
+        return cls(images, names, np.sort(scores), offset)
+
+    def p_values(self, scores: np.ndarray) -> np.ndarray:
+        """`p_values` of scores against those of the images."""
+        return p_values(scores, self.scores)
+
+
+def check_calibration(calibration: Any) -> None:
+    """Refuse a `calibration` parameter that is neither a rule nor a share."""
+    if isinstance(calibration, str):
+        if calibration in ("auto", "holdout", "train"):
+            return
+    elif isinstance(calibration, Real) and not isinstance(calibration, bool) and 0 < float(calibration) < 1:
+        return
+    raise InputError(
+        "calibration must be 'auto', 'holdout', 'train' or a share of the images between 0 and 1, got "
+        f"{calibration!r}."
+    )
+
+
+def split_for_calibration(
+    targets: np.ndarray,
+    calibration: str | float,
+    contamination: float,
+    random_state: np.random.RandomState,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows to train on and rows to calibrate on, by the `calibration` parameter of a detector.
+
+    Raises
+    ------
+    InputError
+        If a share was asked for and gives too few images for `contamination`.
+    """
+    everything = np.arange(len(targets))
+    needed = smallest_calibration_set(contamination)
+    if calibration == "train":
+        return everything, everything
+    share = _SHARE if isinstance(calibration, str) else calibration
+    train, held_out = split_holdout(targets, share, random_state)
+    if len(held_out) >= needed:
+        return train, held_out
+    if calibration != "auto":
+        raise InputError(
+            f"calibration={calibration!r} holds out {len(held_out)} of {len(targets)} images, but "
+            f"contamination={contamination} needs {needed}: give more images, hold out a larger share with "
+            "calibration=<share>, or set a larger contamination."
+        )
+    if len(targets) >= needed:  # with fewer, `Calibrator.of` warns
+        warnings.warn(
+            f"{len(targets)} images are too few to hold {needed} out for the threshold. It comes from the "
+            "training images, and rejects more of the known classes than `contamination` says. Give more "
+            "images, here or to calibrate, or a larger `contamination`.",
+            CalibrationWarning,
+            stacklevel=stacklevel_outside(),
+        )
+    return everything, everything
 
 
 def conformal_offset(scores: np.ndarray, contamination: float) -> float:
@@ -32,14 +157,14 @@ def conformal_offset(scores: np.ndarray, contamination: float) -> float:
     Raises
     ------
     InputError
-        If n < 1 / alpha - 1: so few images cannot vouch for so small a share.
+        If n < 1 / alpha - 1: too few images for so small a share.
     """
     values = np.sort(np.asarray(scores, dtype=np.float64))
     # 0.05 * 20 must be 1, and is 1.0000000000000002 or 0.9999... in floating point.
     rank = int(np.floor(contamination * (len(values) + 1) + 1e-9))
     if rank < 1:
         raise InputError(
-            f"{len(values)} calibration images cannot vouch for contamination={contamination}: at least "
+            f"{len(values)} calibration images are too few for contamination={contamination}: at least "
             f"{smallest_calibration_set(contamination)} are needed."
         )
     return float(values[rank - 1])
@@ -66,6 +191,8 @@ def split_holdout(
     -------
     train, held_out : ndarray of int, sorted
     """
+    from sklearn.model_selection import train_test_split
+
     rows = random_state.permutation(len(targets))
     # The first row of each class, in random order, stays in training.
     _, first = np.unique(targets[rows], return_index=True)

@@ -19,6 +19,7 @@ from skneg import (
     ZOCDetector,
 )
 from skneg.backbone import Backbone, ImageTower, TextTower
+from skneg.images import as_image_sequence
 
 _CONTEXT_LENGTH, _SIZE = 20, 8
 
@@ -66,11 +67,11 @@ def words_of(images: list) -> list[list[str]]:
 class _OnRows:
     """A detector that refuses 2-D embeddings, behind a view of each row as what it does take."""
 
-    def _view(self, Z: np.ndarray) -> np.ndarray:
-        return pictures_of(Z)
+    def _view(self, Z: np.ndarray) -> Any:
+        return as_image_sequence(pictures_of(Z))
 
-    def _represent(self, X: Any, reset: bool = False) -> Any:
-        return super()._represent(self._view(self._embed(X, reset)), reset)
+    def _represent(self, images: Any) -> Any:
+        return super()._represent(self._view(images))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

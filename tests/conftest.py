@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,9 @@ from skneg.datasets import make_scenes
 
 # Before anything imports matplotlib: the displays' doctests must not open windows.
 os.environ["MPLBACKEND"] = "Agg"
+
+# Word embeddings of tests are kept apart from the user's own.
+os.environ["SKNEG_CACHE"] = tempfile.mkdtemp(prefix="skneg-tests-")
 
 KNOWN = ["anchor", "bottle", "heart", "key", "star", "umbrella"]
 STRANGE = ["fish", "ladder", "crown", "tree"]
@@ -44,3 +48,16 @@ def embedded(scenes) -> tuple[np.ndarray, np.ndarray]:
     """The same scenes as embeddings."""
     X, y = scenes
     return CLIPImageEncoder(model="skneg-tiny").transform(X), y
+
+
+def takes(cls, **parameters):
+    """Those of the parameters that a class has."""
+    return {name: value for name, value in parameters.items() if name in cls._get_param_names()}
+
+
+def with_recipe(cls, **parameters):
+    """A detector with those parameters of the recipe that are given beside its own."""
+    recipe = type(cls.default_recipe)
+    own = {name: value for name, value in parameters.items() if name in cls._get_param_names()}
+    parts = {name: value for name, value in parameters.items() if name not in own}
+    return cls(recipe=recipe(**parts), **own)

@@ -6,20 +6,24 @@ from collections.abc import Iterator
 from typing import Any
 from unittest import SkipTest
 
+import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
 import skneg
-from skneg import CLIPImageEncoder, CLIPNDetector, ScoreEnsemble
-from skneg.base import BaseDetector
-from skneg.embedding import EmbeddingMixin
+from skneg import CLIPImageEncoder, CLIPNDetector, PromptRecipe, ScoreEnsemble, Words, base
+from skneg._fitting import fit_state
+from skneg.base import OpenSetDetector
+from skneg.detectors._text_bank import TextBankDetector
+from skneg.prompts import CoOpRecipe
 
 from . import _any_width
 from ._any_width import EncoderOnRows, backbone_of_width, words_of
+from .conftest import takes
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore::skneg.calibration.CalibrationWarning"),  # the checks' X is small
+    pytest.mark.filterwarnings("ignore::skneg.errors.CalibrationWarning"),  # the checks' X is small
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning"),
 ]
 
@@ -37,16 +41,25 @@ STAND_INS = {
 NAMES = [info.name for info in skneg.list_detectors()]
 
 # Short training, and no temperature that magnifies the rounding of float32 beyond the checks' tolerance.
-SHORT = {"n_epochs": 1, "n_ctx": 2}
+SHORT = {"recipe": CoOpRecipe(n_epochs=1, n_ctx=2)}
 WARM = {"score_temperature": 1.0}
-WORDS = {"words": ["circle", "square"], "n_groups": 2, "fraction": 1.0, **WARM}
+WORDS = {"words": Words(["circle", "square"], max_cosine=1.01), "n_groups": 2, **WARM}
 QUICK = {
-    "NegPromptDetector": {"positive_steps": 2, "negative_steps": 2, "words": ["lamp", "spoon", "cloud"]},
+    "NegPromptDetector": {
+        "recipe": PromptRecipe(positive_steps=2, negative_steps=2),
+        "words": Words(["lamp", "spoon", "cloud"], max_cosine=1.01),
+    },
+    "WordsDetector": {"words": Words(["circle", "cloud"], max_cosine=1.01), **WARM},
+    "InterNegDetector": {
+        "words": Words(["circle", "square"], max_cosine=1.01, selection="images"),
+        "n_groups": 1,
+        **WARM,
+    },
     "MSPDetector": WARM,
     "EnergyDetector": WARM,
     "EOEDetector": {"outlier_names": ["circle", "square"], **WARM},
     "NegLabelDetector": WORDS,
-    "CSPDetector": {**WORDS, "adjectives": ["shiny"], "superclasses": ["thing"], "max_cosine": 1.0},
+    "CSPDetector": {**WORDS, "adjectives": ["shiny"], "superclasses": ["thing"]},
     "ReActDetector": WARM,
     "CoOpDetector": SHORT,
     "LSNDetector": {**SHORT, "n_negative": 2, **WARM},
@@ -57,10 +70,11 @@ QUICK = {
 }
 
 
-def quick(name: str, **parameters) -> BaseDetector:
+def quick(name: str, **parameters) -> OpenSetDetector:
     """The detector, or what stands in for it, small and fast."""
     home = _any_width if name in STAND_INS else skneg
-    return getattr(home, STAND_INS.get(name, name))(random_state=0, **QUICK.get(name, {}), **parameters)
+    cls = getattr(home, STAND_INS.get(name, name))
+    return cls(**takes(cls, random_state=0), **QUICK.get(name, {}), **parameters)
 
 
 def ensemble(**parameters) -> ScoreEnsemble:
@@ -97,11 +111,22 @@ ENCODER = EncoderOnRows()
 def _width_and_names_as_the_checks_need_them(monkeypatch):
     """Give detectors a model as wide as the X they were fitted on, and numbers as class names."""
 
-    def width(detector):
-        return getattr(detector, "n_features_in_", 2)
+    widths = []  # of the `fit` under way
 
-    monkeypatch.setattr(BaseDetector, "_reads_names", False)
-    monkeypatch.setattr(EmbeddingMixin, "_backbone", lambda self: backbone_of_width(width(self)))
+    def width(detector):
+        return widths[-1] if widths else getattr(detector, "n_features_in_", 2)
+
+    def fit_noting_the_width(detector, X, y, class_names):
+        widths.append(np.shape(X)[1] if np.ndim(X) == 2 else 2)
+        try:
+            return fit_state(detector, X, y, class_names)
+        finally:
+            widths.pop()
+
+    monkeypatch.setattr(base, "fit_state", fit_noting_the_width)
+    monkeypatch.setattr(base, "loaded_backbone", lambda self: backbone_of_width(width(self)))
+    monkeypatch.setattr(CLIPImageEncoder, "backbone", lambda self: backbone_of_width(2))
+    monkeypatch.setattr(TextBankDetector, "reads_names", False)
     monkeypatch.setattr(
         CLIPNDetector, "_no_tower", lambda self: backbone_of_width(width(self), seed=1).text_tower
     )
@@ -206,7 +231,7 @@ def test_no_tag_hides_the_encoder_from_checks():
 def test_every_estimator_is_checked_and_the_tables_are_of_them():
     checked = {type(estimator).__name__ for estimator in CLASSIFIERS}
     assert checked == {STAND_INS.get(name, name) for name in NAMES} | {"ScoreEnsemble"}
-    assert len(CLASSIFIERS) == 21
+    assert len(CLASSIFIERS) == 23
     assert set(QUICK) <= set(NAMES)
 
 

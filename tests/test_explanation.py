@@ -10,7 +10,9 @@ from skneg import (
     MCMDetector,
     NegLabelDetector,
     NegPromptDetector,
+    PromptRecipe,
     TextBank,
+    Words,
 )
 from skneg.datasets import SHAPE_NAMES, load_words
 from skneg.errors import InputError, InputTypeError, MissingDependencyError, VocabularyError
@@ -72,7 +74,11 @@ class TestExplain:
 
     def test_negatives_that_are_words_are_named(self, embedded, strange_scenes):
         for detector in (
-            NegLabelDetector(model="skneg-tiny", words=SHAPE_NAMES, fraction=0.5, random_state=0),
+            NegLabelDetector(
+                model="skneg-tiny",
+                words=Words(SHAPE_NAMES, fraction=0.5, max_cosine=1.01),
+                random_state=0,
+            ),
             EOEDetector(model="skneg-tiny", outlier_names=["fish", "ladder", "crown", "tree"]),
         ):
             why = detector.fit(*embedded).explain(strange_scenes)
@@ -239,7 +245,10 @@ class TestWordsOfNoClass:
     @pytest.fixture
     def explained(self, embedded, strange_scenes):
         detector = NegPromptDetector(
-            model="skneg-tiny", words=["fish", "ladder"], positive_steps=2, negative_steps=2, random_state=0
+            model="skneg-tiny",
+            words=["fish", "ladder"],
+            recipe=PromptRecipe(positive_steps=2, negative_steps=2),
+            random_state=0,
         )
         return detector.fit(*embedded), detector.explain(strange_scenes)
 

@@ -39,6 +39,9 @@ class CountingEncoder(CLIPImageEncoder):
         return super()._encode_images(images, local)
 
 
+from .conftest import with_recipe
+
+
 @pytest.fixture(scope="module")
 def mixed(scenes, strange_scenes):
     """Images of three classes and OOD rows."""
@@ -55,12 +58,16 @@ def mixed_embeddings(mixed):
 
 def quick(**parameters):
     defaults = {"positive_steps": 2, "negative_steps": 3, "contamination": 0.1, "calibration": "train"}
-    return NegPromptDetector(model="skneg-tiny", random_state=0, **{**defaults, **parameters})
+    return with_recipe(NegPromptDetector, model="skneg-tiny", random_state=0, **{**defaults, **parameters})
 
 
 def test_a_grid_search_over_embeddings_with_unknown_rows_by_name(mixed_embeddings):
     search = GridSearchCV(
-        quick(), {"n_negative": [1, 2]}, scoring="ood_auroc", cv=StratifiedKFold(2), error_score="raise"
+        quick(),
+        {"recipe__n_negative": [1, 2]},
+        scoring="ood_auroc",
+        cv=StratifiedKFold(2),
+        error_score="raise",
     ).fit(*mixed_embeddings)
     assert search.best_score_ > 0.6
     assert search.classes_.tolist() == ["heart", "key", "star"]
@@ -82,7 +89,7 @@ def test_parameters_and_clones_load_no_weights(monkeypatch):
     monkeypatch.setattr(_loading, "_loaded", {})
     monkeypatch.setattr(_loading, "_load", refuse)
     pipeline = make_pipeline(CLIPImageEncoder(model="skneg-tiny", cache="folder"), quick())
-    clone(pipeline).set_params(negpromptdetector__n_negative=3, clipimageencoder__model="ViT-L-14")
+    clone(pipeline).set_params(negpromptdetector__recipe__n_negative=3, clipimageencoder__model="ViT-L-14")
     repr(pipeline)
     with pytest.raises(AssertionError, match="weights were loaded"):
         pipeline.fit(np.zeros((30, 8, 8, 3), np.uint8), np.repeat(["a", "b", "c"], 10))
@@ -98,7 +105,7 @@ def test_a_search_encodes_each_image_once(n_jobs, memory, mixed, tmp_path):
     )
     search = GridSearchCV(
         pipeline,
-        {"detect__n_negative": [1, 2]},
+        {"detect__recipe__n_negative": [1, 2]},
         scoring=["ood_auroc", "ood_oscr"],
         refit="ood_auroc",
         cv=3,

@@ -1,6 +1,6 @@
 """CLIP models by name: the image tower, the text tower, and the tiny model that ships with skneg."""
 
-from .._lazy import attach
+from .._utils import attach
 
 __all__ = [
     "Backbone",

@@ -14,7 +14,7 @@ from typing import Any
 import open_clip
 import torch
 
-from .._validation import did_you_mean
+from .._utils import did_you_mean
 from ..errors import BackboneError, InputError
 from ._fingerprint import hash_weights, settings_of
 from ._image_tower import ImageTower

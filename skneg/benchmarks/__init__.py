@@ -1,6 +1,6 @@
 """The paper's experiments, and others, on your data: ``python -m skneg.benchmarks PROTOCOL``."""
 
-from .._lazy import attach
+from .._utils import attach
 
 _HOMES = {
     "BenchmarkResult": "_run",

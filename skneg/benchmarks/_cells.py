@@ -17,8 +17,7 @@ from tqdm.auto import tqdm
 
 import skneg
 
-from ..calibration import CalibrationWarning
-from ..errors import BackboneError, ImageError, InputError, SknegError
+from ..errors import BackboneError, CalibrationWarning, ImageError, InputError, SknegError
 from ..metrics import auroc, fpr_at_tpr
 from ._detectors import DetectorSpec
 from ._experiments import Experiment, Protocol
@@ -179,7 +178,6 @@ class Run:
     def _parameters(self, task: Task, spec: DetectorSpec) -> dict[str, Any]:
         name = spec.info.name
         parameters = {
-            **_ALWAYS,
             **task.parameters.get(name, {}),
             **task.experiment.parameters.get(name, {}),
             **spec.settings,
@@ -188,15 +186,18 @@ class Run:
 
     def _build(self, task: Task, spec: DetectorSpec, seed: int, parameters: dict[str, Any]) -> Any:
         model, pretrained = self._model_of(task.experiment)
-        return spec.build(
-            model=model,
-            pretrained=pretrained,
-            device=self.device,
-            precision=self.precision,
-            batch_size=self.batch_size,
-            random_state=seed,
-            **parameters,
-        )
+        common = {
+            "model": model,
+            "pretrained": pretrained,
+            "device": self.device,
+            "precision": self.precision,
+            "batch_size": self.batch_size,
+            "random_state": seed,
+            **_ALWAYS,
+        }
+        takes = spec.parameter_names
+        # `set_params` also takes parts of a parameter, such as recipe__n_negative.
+        return spec.build(**{k: v for k, v in common.items() if k in takes}).set_params(**parameters)
 
     def _measure(
         self,

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ast
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import skneg
 
-from .._validation import did_you_mean
+from .._utils import did_you_mean
 from ..errors import InputError
 
 RECIPES = ("paper", "released")
@@ -32,8 +31,6 @@ _PARAMETER_OF = {
     'a "no" text tower': "no_encoder",
     "pixels and a caption model": "candidate_labels",
 }
-# They learn nothing, but `random_state` shuffles their negatives into groups.
-_DRAWS_GROUPS = ("NegLabelDetector", "CSPDetector")
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,12 @@ class DetectorSpec:
     @property
     def depends_on_seed(self) -> bool:
         """Whether another seed changes its scores: not where only the threshold comes from images."""
-        return self.info.training != "none" or self.info.name in _DRAWS_GROUPS
+        return "random_state" in self.parameter_names
+
+    @property
+    def parameter_names(self) -> list[str]:
+        """The constructor parameters of its class."""
+        return getattr(skneg, self.info.name)._get_param_names()
 
     def reason(self, has_pixels: bool, parameters: Mapping[str, Any]) -> str | None:
         """Why it cannot run; None where it can."""
@@ -107,9 +109,9 @@ def find_detectors(
                 raise InputError(f"there is no recipe {label!r}; {name} has {had or 'none'}.")
             build = getattr(build, recipe)
         merged = {**settings.get("*", {}), **settings.get(name, {}), **settings.get(label, {})}
-        takes = list(inspect.signature(getattr(skneg, name)).parameters)
+        takes = getattr(skneg, name)._get_param_names()
         for parameter in merged:
-            if parameter not in takes:
+            if parameter.partition("__")[0] not in takes:
                 raise InputError(f"{name} has no parameter {parameter!r}.{did_you_mean(parameter, takes)}")
         specs.append(DetectorSpec(label, infos[name], build, merged))
     return specs

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..prompts.recipe import CoOpRecipe
 from ._data import SPLITS_FILE, check_data, distinct_names, load_splits, read_json
 from ._experiments import Protocol
 from ._images import Images
@@ -68,15 +69,19 @@ def _feature_parameters(words: list[str], n_trained: int) -> dict[str, dict[str,
     # The same words for all experiments, so that they are encoded once: detectors drop the class names.
     # The text tower takes 16 tokens in all, fewer than published contexts need. About 8 steps an epoch,
     # however many classes there are, keep the run short; a step costs what the class names cost.
-    short = {
-        "n_ctx": None,
-        "context_init": "a photo of a",
-        "n_epochs": 12,
-        "train_batch_size": max(4, n_trained // 2),
-    }
+    def short(n_epochs: int) -> dict[str, Any]:
+        return {
+            "recipe": CoOpRecipe(
+                n_ctx=None,
+                context_init="a photo of a",
+                n_epochs=n_epochs,
+                train_batch_size=max(4, n_trained // 2),
+            )
+        }
+
     return {
-        "CoOpDetector": short,
-        "LSNDetector": {**short, "n_epochs": 4},
+        "CoOpDetector": short(12),
+        "LSNDetector": short(4),
         "NegLabelDetector": {"words": words},
         "CSPDetector": {"words": words},
         "EOEDetector": {"outlier_names": words[::16]},

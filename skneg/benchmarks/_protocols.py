@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from .._validation import did_you_mean
+from .._utils import did_you_mean
 from ..errors import InputError
 from . import _paper
 from ._experiments import Experiment, Protocol

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..persistence._file import write_bytes
+from .._files import write_bytes
 from ._experiments import Protocol
 from ._figures import can_draw
 from ._tables import Row, line_of, make_table

@@ -8,7 +8,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any
 
-from .._validation import check_at_least
+from .._utils import check_at_least
 from ..errors import InputError
 from ._cells import Configure, Run
 from ._detectors import find_detectors

@@ -12,6 +12,7 @@ import numpy as np
 import skneg
 
 from ..datasets import COLORS, SHAPE_NAMES, make_far_ood, make_scenes
+from ..words import Words
 from ._experiments import Experiment
 from ._images import Encoder, Images
 from ._tasks import Task
@@ -41,12 +42,11 @@ def scenes_task(experiment: Experiment, out: Path, encoder: Callable[[], Encoder
         np.searchsorted(names, test_y),
         {
             "EOEDetector": {"outlier_names": list(_NAMED)},
-            "NegLabelDetector": {"words": SHAPE_NAMES, "fraction": 0.5, "n_groups": 1},
+            "NegLabelDetector": {"words": Words(SHAPE_NAMES, fraction=0.5, max_cosine=1.01), "n_groups": 1},
             "CSPDetector": {
-                "words": SHAPE_NAMES,
+                "words": Words(SHAPE_NAMES, fraction=0.5, max_cosine=0.95),
                 "adjectives": list(COLORS),
                 "superclasses": ["thing"],
-                "fraction": 0.5,
                 "n_groups": 1,
             },
             "CLIPNDetector": {"no_encoder": no_tower},

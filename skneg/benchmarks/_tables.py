@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..detectors import HOMES
+from .._registry import DETECTORS
 from ._experiments import Experiment, Protocol
 from ._paper import METHODS, PaperRow
 
@@ -36,7 +36,7 @@ def make_table(
     found = [r for r in rows if r["experiment"] in place and "reason" not in r]
     if not found:
         return []
-    known = list(HOMES)
+    known = list(DETECTORS)
     found.sort(key=lambda r: (known.index(r["detector"].partition(".")[0]), place[r["experiment"]]))
     if protocol.rows == "experiment":
         found.sort(key=lambda r: place[r["experiment"]])

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .._validation import check_at_least
+from .._utils import check_at_least
 from ..errors import InputError
 
 

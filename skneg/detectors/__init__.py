@@ -1,8 +1,13 @@
-"""One short file per method; each says only how its bank is made and which score it uses."""
+"""One file per method; each says only how its bank is made and which score it uses."""
 
-from .._lazy import attach
-from ._registry import HOMES, DetectorInfo, list_detectors
+from typing import Any
 
-__all__ = ["HOMES", "DetectorInfo", "ScoreEnsemble", "list_detectors", *HOMES]
+from .._registry import DETECTORS, HOLDERS, DetectorInfo, detector_class, list_detectors
 
-__getattr__, __dir__ = attach(__name__, {"ScoreEnsemble": "_ensemble", **HOMES})
+__all__ = ["DetectorInfo", "list_detectors", *DETECTORS, *HOLDERS]
+
+
+def __getattr__(name: str) -> Any:
+    if name in {**DETECTORS, **HOLDERS}:
+        return detector_class(name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._validation import check_option
+from .._utils import check_option, check_templates
 from ..bank import TextBank
 from ..errors import InputError, InputTypeError
 from ..scores import clipn_atd, clipn_ctw
-from ._choice import ScoreChoiceMixin
-from ._text import TextDetector
+from ..words import embed_names
+from ._zero_shot import ZeroShotDetector
 
 if TYPE_CHECKING:
+    from .._state import FittedState
     from ..backbone import TextTower
 
 _SCORES = {"atd": clipn_atd, "ctw": clipn_ctw}
 
 
-class CLIPNDetector(ScoreChoiceMixin, TextDetector):
+class CLIPNDetector(ZeroShotDetector):
     """Zero-shot OOD detection with a text tower that was taught to say "no" [1]_.
 
     Every class has a text by CLIP's own tower and a "no" text by a second one; an image is known where
@@ -33,7 +34,7 @@ class CLIPNDetector(ScoreChoiceMixin, TextDetector):
     no_encoder : str or path
         Checkpoint of the "no" tower: the file that the authors publish for the model, or one made by
         `skneg.prompts.train_no_encoder`. Not needed with a `text_bank`.
-    score : {"atd", "ctw"}, default="atd"
+    score_func : {"atd", "ctw"}, default="atd"
         ``"atd"``, agreeing to differ: the share of softmax mass whose class says yes. ``"ctw"``,
         competing to win: whether the best class says yes.
     no_templates : str, sequence of str or None, default="a photo without {}"
@@ -47,8 +48,8 @@ class CLIPNDetector(ScoreChoiceMixin, TextDetector):
         text tower is used then.
     score_temperature : float, default=0.01
         What cosines are divided by in the score.
-    class_names, model, pretrained, device, precision, batch_size, contamination, calibration, \
-calibration_fraction, unknown_label, random_state, verbose
+    model, class_names, contamination, random_state, calibration, unknown_label, pretrained, device, \
+precision, batch_size, verbose
         See `MCMDetector`.
 
     Attributes
@@ -73,37 +74,35 @@ calibration_fraction, unknown_label, random_state, verbose
     ['dog', 'unknown']
     """
 
+    needs = 'a "no" text tower'
+    reference = "Wang et al., ICCV 2023"
+    weight_files = ("no_encoder",)
+
     def __init__(
         self,
         *,
         no_encoder: str | os.PathLike | None = None,
-        score: str = "atd",
+        score_func: str = "atd",
         no_templates: str | Sequence[str] | None = "a photo without {}",
         score_temperature: float = 0.01,
         **shared: Any,
     ) -> None:
-        super().__init__(score_temperature=score_temperature, **shared)
+        super().__init__(**shared)
         self.no_encoder = no_encoder
-        self.score = score
+        self.score_func = score_func
         self.no_templates = no_templates
+        self.score_temperature = score_temperature
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        check_option("score", self._chosen_score, tuple(_SCORES))
-        for template in self._no_template_list():
-            if not isinstance(template, str) or template.count("{}") != 1:
-                raise InputError(f"no_templates holds {template!r}; each must be a string with one '{{}}'.")
-        # Before any image is encoded.
-        if self._ready_bank() is None:
-            self._no_tower()
-
-    def _no_template_list(self) -> list[str]:
-        if self.no_templates is None:
-            return self._template_list()
-        templates = [self.no_templates] if isinstance(self.no_templates, str) else list(self.no_templates)
-        if not templates:
-            raise InputError("no_templates is empty; give at least one, such as 'a photo without {}'.")
-        return templates
+        check_option("score_func", self.score_func, tuple(_SCORES))
+        if self.no_templates is not None:
+            check_templates("no_templates", self.no_templates)
+        bank = self._ready_bank({})
+        if bank is not None:
+            _check_bank(bank)
+        elif not self.__sklearn_is_fitted__():
+            self._no_tower()  # before any image is encoded
 
     def _no_tower(self) -> TextTower:
         if self.no_encoder is None:
@@ -117,30 +116,34 @@ calibration_fraction, unknown_label, random_state, verbose
                 f"no_encoder must be the path of a checkpoint, got a {type(self.no_encoder).__name__}; "
                 "save a trained tower with skneg.backbone.save_no_tower."
             )
-        from ..backbone._no_tower import load_no_tower
+        from ..backbone import load_no_tower
 
+        if self.__sklearn_is_fitted__():
+            from ..persistence import check_weight_file
+
+            check_weight_file("no_encoder", self.no_encoder, self._fitted().backbone)
         return load_no_tower(self._backbone(), self.no_encoder)
 
-    def _ready_bank(self, names: Sequence[str] | None = None) -> TextBank | None:
-        bank = super()._ready_bank(names)
-        if bank is not None and bank.per_class != 1:
-            raise InputError(
-                'text_bank must have one negative for each class, its "no" text: '
-                f"TextBank(positive, negative, per_class=1). It has {len(bank.positive)} classes, "
-                f"{len(bank.negative)} negatives and per_class={bank.per_class}."
-            )
-        return bank
-
-    def _weight_files(self) -> dict[str, Any]:
-        return {} if self._ready_bank() is not None else {"no_encoder": self.no_encoder}
-
-    def _make_bank(self, names: Sequence[str]) -> TextBank:
-        bank = self._ready_bank(names)
+    def _prepare(self, learned: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+        bank = self._ready_bank(learned, names)
         if bank is not None:
-            return bank
-        tower = self._no_tower()
-        no = self._embed_texts(names, self._no_template_list(), tower)
-        return TextBank(self._embed_texts(names), no, per_class=1)
+            _check_bank(bank)
+            return {"text_bank_": bank}
+        templates = self.templates if self.no_templates is None else self.no_templates
+        no = embed_names(self._no_tower(), names, check_templates("no_templates", templates))
+        return {"text_bank_": TextBank(self._embed_names(names), no, per_class=1)}
 
-    def _score_cosines(self, positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
-        return _SCORES[self._chosen_score](positive, negative, self.score_temperature)
+    def _score(self, state: FittedState, Z: np.ndarray) -> np.ndarray:
+        score = _SCORES[self.score_func]
+        return state.text_bank_.score(
+            Z, lambda positive, negative, _: score(positive, negative, self.score_temperature)
+        )
+
+
+def _check_bank(bank: TextBank) -> None:
+    if bank.per_class != 1:
+        raise InputError(
+            'text_bank must have one negative for each class, its "no" text: '
+            f"TextBank(positive, negative, per_class=1). It has {len(bank.positive)} classes, "
+            f"{len(bank.negative)} negatives and per_class={bank.per_class}."
+        )

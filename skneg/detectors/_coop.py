@@ -2,39 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from numbers import Integral
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._validation import check_at_least
 from ..bank import TextBank
 from ..scores import mcm
-from ._prompted import PromptDetector, recipe_from
+from ._prompt import PromptDetector, trained_classes
+
+if TYPE_CHECKING:
+    from .._state import FittedState
 
 
 class CoOpDetector(PromptDetector):
     """A prompt context learned by cross-entropy [1]_, scored by MCM.
 
-    The defaults are CoOp's published recipe; it sees cached embeddings, so its augmentation is left out.
+    It sees cached embeddings, so the published augmentation of images is left out.
 
     Parameters
     ----------
-    n_ctx : int or None, default=16
-        Number of context vectors; None with a `context_init` takes as many as that has tokens.
-    context_init : str, optional
-        Text the context starts from; noise by default.
-    n_epochs : int, default=50
-        Epochs of SGD, the first of them a warm-up; 50 is what is published for ImageNet.
-    learning_rate : float, default=0.002
-    train_batch_size : int, default=32
-    train_temperature : float, optional
-        What cosines are divided by in training; the model's own by default.
+    recipe : CoOpRecipe, optional
+        How the prompts are trained; None is `skneg.prompts.CoOpRecipe` with its defaults, CoOp's
+        published recipe.
     score_temperature : float, default=1.0
         What cosines are divided by in the score.
-    class_names, model, pretrained, device, precision, batch_size, contamination, calibration, \
-calibration_fraction, unknown_label, random_state, verbose
+    model, class_names, contamination, random_state, calibration, unknown_label, pretrained, device, \
+precision, batch_size, verbose
         See `NegPromptDetector`.
 
     Attributes
@@ -53,60 +47,52 @@ calibration_fraction, unknown_label, random_state, verbose
     Examples
     --------
     >>> from skneg import CoOpDetector
+    >>> from skneg.prompts import CoOpRecipe
     >>> from skneg.datasets import make_scenes
     >>> X, y = make_scenes(100, shapes=["star", "heart"], random_state=0)
-    >>> detector = CoOpDetector(model="skneg-tiny", n_epochs=2, random_state=0).fit(X, y)
+    >>> detector = CoOpDetector(model="skneg-tiny", recipe=CoOpRecipe(n_epochs=2), random_state=0)
+    >>> detector = detector.fit(X, y)
     >>> detector.positive_context_.shape
     (16, 64)
     """
 
-    def __init__(
-        self,
-        *,
-        n_ctx: int | None = 16,
-        context_init: str | None = None,
-        n_epochs: int = 50,
-        learning_rate: float = 2e-3,
-        train_batch_size: int = 32,
-        train_temperature: float | None = None,
-        **shared: Any,
-    ) -> None:
+    reference = "Zhou et al., IJCV 2022"
+
+    def __init__(self, *, score_temperature: float = 1.0, **shared: Any) -> None:
         super().__init__(**shared)
-        self.n_ctx = n_ctx
-        self.context_init = context_init
-        self.n_epochs = n_epochs
-        self.learning_rate = learning_rate
-        self.train_batch_size = train_batch_size
-        self.train_temperature = train_temperature
+        self.score_temperature = score_temperature
 
-    def _check_parameters(self) -> None:
-        super()._check_parameters()
-        check_at_least("n_epochs", self.n_epochs, 1, Integral)
+    def _learn(
+        self, Z: np.ndarray, targets: np.ndarray | None, names: Sequence[str], seed: int
+    ) -> dict[str, Any]:
+        return learn_coop(self, Z, targets, names, seed)
 
-    def _training_options(self, n_classes: int) -> dict[str, Any]:
-        """What a method adds to `skneg.prompts.coop.train_coop`."""
-        return {}
+    def _prepare(self, learned: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+        positive = self._embed_contexts(learned["positive_context_"][None], names)[0]
+        return {"text_bank_": TextBank.from_positives(positive)}
 
-    def _learn(self, embeddings: np.ndarray, targets: np.ndarray, names: Sequence[str], seed: int) -> None:
-        from ..prompts.coop import CoOpRecipe, train_coop
+    def _score(self, state: FittedState, Z: np.ndarray) -> np.ndarray:
+        return state.text_bank_.score(Z, lambda positive, *_: mcm(positive, self.score_temperature))
 
-        targets = self._choose_trained(targets, names)
-        learned = train_coop(
-            self._backbone().text_tower,
-            self._trained_names,
-            embeddings,
-            targets,
-            recipe_from(self, CoOpRecipe),
-            seed=seed,
-            verbose=bool(self.verbose),
-            **self._training_options(len(self._trained_names)),
-        )
-        self.positive_context_ = learned.positive_context
-        self.history_ = learned.history
-        self._negative_context = learned.negative_context
 
-    def _make_bank(self, names: Sequence[str]) -> TextBank:
-        return TextBank.from_positives(self._embed_contexts(self.positive_context_[None], names)[0])
+def learn_coop(
+    detector: PromptDetector, Z: Any, targets: Any, names: Sequence[str], seed: int, **options: Any
+) -> dict[str, Any]:
+    """Train by CoOp's recipe; `options` are those of `skneg.prompts.coop.train_coop`."""
+    from ..prompts.coop import train_coop
 
-    def _score_cosines(self, positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
-        return mcm(positive, self.score_temperature)
+    trained, targets = trained_classes(targets, names)
+    learned = train_coop(
+        detector._backbone().text_tower,
+        trained,
+        Z,
+        targets,
+        detector._recipe(),
+        seed=seed,
+        verbose=bool(detector.verbose),
+        **options,
+    )
+    fitted = {"positive_context_": learned.positive_context, "history_": learned.history}
+    if len(learned.negative_context):
+        fitted["negative_context_"] = learned.negative_context
+    return {**fitted, "trained_names_": trained}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -11,25 +12,17 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import get_tags
 
-from .._compat import DocumentedMixin
-from .._validation import check_between, check_option
-from ..base import BaseDetector
-from ..calibration import offset_or_smallest
-from ..errors import InputError, InputTypeError
-from ..persistence._mixin import SavingMixin
-from ..threshold import p_values, relative_ranks, smallest_calibration_set
+from .._reading import count_images
+from .._sklearn import DOC_LINK
+from .._utils import check_between, check_option
+from ..base import OpenSetDetector
+from ..errors import InputError, InputTypeError, PersistenceError
+from ..threshold import Calibrator, p_values, smallest_calibration_set
 from ..vocabulary import ClassNames, mark_unknown
-from ._members import (
-    check_agreement,
-    posterior_of,
-    represent_each,
-    same_images,
-    same_objects,
-    scores_of,
-)
+from ._members import Members, combine
 
 
-class ScoreEnsemble(DocumentedMixin, SavingMixin, ClassifierMixin, BaseEstimator):
+class ScoreEnsemble(ClassifierMixin, BaseEstimator):
     """Average detectors whose scores have different scales.
 
     Each member's score is first expressed by where it lies among the scores of the images that set the
@@ -92,13 +85,14 @@ class ScoreEnsemble(DocumentedMixin, SavingMixin, ClassifierMixin, BaseEstimator
     True
     """
 
-    detectors_: list[BaseDetector]
+    detectors_: list[OpenSetDetector]
 
-    _remade = ("_known_scale",)  # by `_scale`, when it is next needed
+    _doc_link_module = "skneg"
+    _doc_link_template = DOC_LINK
 
     def __init__(
         self,
-        detectors: Sequence[BaseDetector],
+        detectors: Sequence[OpenSetDetector],
         *,
         method: str = "p_value",
         contamination: float = 0.05,
@@ -132,8 +126,8 @@ class ScoreEnsemble(DocumentedMixin, SavingMixin, ClassifierMixin, BaseEstimator
         """
         self._check_parameters()
         members = [clone(detector).fit(X, y, class_names) for detector in self.detectors]
-        n_samples = members[0]._count(X)
-        all_used = all(len(member.calibration_embeddings_) == n_samples for member in members)
+        n_images = count_images(members[0], X)
+        all_used = all(len(member.calibration_embeddings_) == n_images for member in members)
         return self._adopt(members, all_used)
 
     def predict(self, X: Any) -> np.ndarray:
@@ -141,8 +135,7 @@ class ScoreEnsemble(DocumentedMixin, SavingMixin, ClassifierMixin, BaseEstimator
 
         Parameters
         ----------
-        X : sequence of images, or array-like of shape (n, d) of floats
-            As in `fit`.
+        X : images or embeddings, as in `fit`
 
         Returns
         -------
@@ -150,21 +143,20 @@ class ScoreEnsemble(DocumentedMixin, SavingMixin, ClassifierMixin, BaseEstimator
             Labels of ``classes_``, or ``unknown_label_``.
         """
         members = self._members()
-        represented = represent_each(members, X)
-        labels = members[0].classes_[posterior_of(members, represented).argmax(axis=1)]
-        if members[0].unknown_label_ is None:
+        represented, first = members.represent(X), members.states[0]
+        labels = first.classes_[members.posterior(represented).argmax(axis=1)]
+        if first.unknown_label is None:
             return labels
         scale = self._scale(members)
-        rejected = self._score(members, represented, scale) < scale.offset
-        return mark_unknown(labels, rejected, members[0].unknown_label_)
+        rejected = combine(members.scores(represented), scale.references, self.method) < scale.offset
+        return mark_unknown(labels, rejected, first.unknown_label)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Mean of the members' closed-set posteriors.
 
         Parameters
         ----------
-        X : sequence of images, or array-like of shape (n, d) of floats
-            As in `fit`.
+        X : images or embeddings, as in `fit`
 
         Returns
         -------
@@ -172,15 +164,14 @@ class ScoreEnsemble(DocumentedMixin, SavingMixin, ClassifierMixin, BaseEstimator
             Columns in the order of ``classes_``; rows sum to 1.
         """
         members = self._members()
-        return posterior_of(members, represent_each(members, X))
+        return members.posterior(members.represent(X))
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Mean of the members' scores on the common scale; larger = more in-distribution.
 
         Parameters
         ----------
-        X : sequence of images, or array-like of shape (n, d) of floats
-            As in `fit`.
+        X : images or embeddings, as in `fit`
 
         Returns
         -------
@@ -188,15 +179,15 @@ class ScoreEnsemble(DocumentedMixin, SavingMixin, ClassifierMixin, BaseEstimator
             Between 0 and 1.
         """
         members = self._members()
-        return self._score(members, represent_each(members, X), self._scale(members))
+        scores = members.scores(members.represent(X))
+        return combine(scores, self._scale(members).references, self.method)
 
     def decision_function(self, X: Any) -> np.ndarray:
         """``score_samples(X) - offset_``: negative where an image is rejected as unknown.
 
         Parameters
         ----------
-        X : sequence of images, or array-like of shape (n, d) of floats
-            As in `fit`.
+        X : images or embeddings, as in `fit`
 
         Returns
         -------
@@ -204,7 +195,7 @@ class ScoreEnsemble(DocumentedMixin, SavingMixin, ClassifierMixin, BaseEstimator
         """
         members = self._members()
         scale = self._scale(members)
-        return self._score(members, represent_each(members, X), scale) - scale.offset
+        return combine(members.scores(members.represent(X)), scale.references, self.method) - scale.offset
 
     def set_vocabulary(self, class_names: ClassNames) -> Self:
         """Replace the known classes of all members, or of none where one cannot take them.
@@ -227,7 +218,7 @@ class ScoreEnsemble(DocumentedMixin, SavingMixin, ClassifierMixin, BaseEstimator
         InputError
             If a member is left without an image of a known class that could set the scale.
         """
-        members = [copy.copy(member).set_vocabulary(class_names) for member in self._members()]
+        members = [copy.copy(member).set_vocabulary(class_names) for member in self._members().detectors]
         return self._adopt(members, getattr(self, "_all_used", False))
 
     def calibrate(self, X: Any = None, y: Any = None) -> Self:
@@ -249,11 +240,11 @@ class ScoreEnsemble(DocumentedMixin, SavingMixin, ClassifierMixin, BaseEstimator
         InputError
             If there are too few images for the `contamination` of the ensemble or of a member.
         """
-        members = [copy.copy(member).calibrate(X, y) for member in self._members()]
+        members = [copy.copy(member).calibrate(X, y) for member in self._members().detectors]
         n, needed = len(members[0].calibration_scores_), smallest_calibration_set(self.contamination)
         if n < needed:
             raise InputError(
-                f"{n} calibration images cannot vouch for the ensemble's contamination="
+                f"{n} calibration images are too few for the ensemble's contamination="
                 f"{self.contamination}: at least {needed} are needed."
             )
         return self._adopt(members, X is not None or getattr(self, "_all_used", False))
@@ -267,8 +258,7 @@ class ScoreEnsemble(DocumentedMixin, SavingMixin, ClassifierMixin, BaseEstimator
 
         Parameters
         ----------
-        X : sequence of images, or array-like of shape (n, d) of floats
-            As in `fit`.
+        X : images or embeddings, as in `fit`
 
         Returns
         -------
@@ -276,30 +266,32 @@ class ScoreEnsemble(DocumentedMixin, SavingMixin, ClassifierMixin, BaseEstimator
         """
         members = self._members()
         scale = self._scale(members)
-        scores = scores_of(members, represent_each(members, X))
+        scores = members.scores(members.represent(X))
         if scale.combined is None:
-            return np.minimum(2 * _combine(scores, scale.references, "p_value"), 1.0)
-        return p_values(_combine(scores, scale.references, self.method), scale.combined)
+            return np.minimum(2 * combine(scores, scale.references, "p_value"), 1.0)
+        return p_values(combine(scores, scale.references, self.method), scale.combined)
 
-    @property
-    def classes_(self) -> np.ndarray:
-        return self._members()[0].classes_
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the fitted ensemble to one file; see `skneg.persistence.save`."""
+        from ..persistence import save
 
-    @property
-    def unknown_label_(self) -> Any:
-        return self._members()[0].unknown_label_
+        save(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike, **parameters: Any) -> Self:
+        """Load an ensemble; see `skneg.load`, which takes files of any detector."""
+        from ..persistence import load_as
+
+        return load_as(cls, path, parameters)
 
     @property
     def offset_(self) -> float:
         return self._scale(self._members()).offset
 
-    @property
-    def n_features_in_(self) -> int:
-        return self._members()[0].n_features_in_  # type: ignore[attr-defined]
-
-    @property
-    def feature_names_in_(self) -> np.ndarray:
-        return self._members()[0].feature_names_in_  # type: ignore[attr-defined]
+    def __getattr__(self, name: str) -> Any:
+        if name in ("classes_", "unknown_label_", "n_features_in_", "feature_names_in_"):
+            return getattr(self._members().states[0], name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __sklearn_is_fitted__(self) -> bool:
         members = getattr(self, "detectors_", self.detectors)
@@ -308,7 +300,7 @@ class ScoreEnsemble(DocumentedMixin, SavingMixin, ClassifierMixin, BaseEstimator
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         given = self.detectors if isinstance(self.detectors, list | tuple) else ()
-        members = [get_tags(member) for member in given if isinstance(member, BaseDetector)]
+        members = [get_tags(member) for member in given if isinstance(member, OpenSetDetector)]
         tags.input_tags.string = True
         tags.input_tags.two_d_array = all(member.input_tags.two_d_array for member in members)
         tags.target_tags.required = any(member.target_tags.required for member in members)
@@ -327,70 +319,76 @@ class ScoreEnsemble(DocumentedMixin, SavingMixin, ClassifierMixin, BaseEstimator
                 f"detectors must be a list of at least one detector, got {self.detectors!r}."
             )
         for position, detector in enumerate(self.detectors):
-            if not isinstance(detector, BaseDetector):
+            if not isinstance(detector, OpenSetDetector):
                 raise InputTypeError(f"detectors[{position}] is {detector!r}, expected a skneg detector.")
 
-    def _members(self) -> list[BaseDetector]:
+    def _members(self) -> Members:
         """The fitted members, which agree on labels."""
         self._check_parameters()
         members = list(getattr(self, "detectors_", self.detectors))
         for position, member in enumerate(members):
-            if not hasattr(member, "classes_"):
+            if not member.__sklearn_is_fitted__():
                 raise NotFittedError(
                     f"this ScoreEnsemble is not fitted, since detectors[{position}] "
                     f"({type(member).__name__}) is not: combine fitted detectors, or call fit."
                 )
-        check_agreement(members)
-        return members
+        return Members(members, [member._fitted() for member in members])
 
-    def _adopt(self, members: list[BaseDetector], all_used: bool) -> Self:
-        check_agreement(members)
-        changed = copy.copy(self)
-        changed.detectors_ = members
-        changed._all_used = all_used
-        changed._scale(members)
-        self.__dict__ = changed.__dict__
+    def _adopt(self, detectors: list[OpenSetDetector], all_used: bool) -> Self:
+        members = Members(detectors, [detector._fitted() for detector in detectors])
+        scale = self._make_scale(members, all_used)
+        self.__dict__.update(detectors_=detectors, _all_used=all_used, _known_scale=scale)
         return self
 
-    def _scale(self, members: list[BaseDetector]) -> _Scale:
+    def _scale(self, members: Members) -> _Scale:
         """What turns the members' scores into the ensemble's; kept until something changes."""
-        state = [{"method": self.method, "contamination": self.contamination}]
-        state += [dict(vars(member)) for member in members]
-        known = getattr(self, "_known_scale", None)
-        if known is None or not same_objects(known.state, state):
-            self._known_scale = known = self._make_scale(members, state)
+        known, facts = (
+            getattr(self, "_known_scale", None),
+            [self.method, self.contamination, *members.facts()],
+        )
+        if known is None or len(known.facts) != len(facts) or any(map(_differ, known.facts, facts)):
+            self._known_scale = known = self._make_scale(members, getattr(self, "_all_used", False))
         return known
 
-    def _make_scale(self, members: list[BaseDetector], state: list[dict[str, Any]]) -> _Scale:
-        scores = [member._calibration_scores() for member in members]
+    def _make_scale(self, members: Members, all_used: bool) -> _Scale:
+        scores, facts = members.calibration_scores(), [self.method, self.contamination, *members.facts()]
         references = [np.sort(own) for own in scores]
-        aligned = getattr(self, "_all_used", False) or same_images(members)
+        aligned = all_used or members.same_images()
         if not aligned or len({len(own) for own in scores}) > 1:
-            return _Scale(state, references, self.contamination + 1e-9, None)  # up to and including it
-        values = np.sort(_combine(scores, references, self.method))
+            return _Scale(facts, references, self.contamination + 1e-9, None)  # up to and including it
+        values = np.sort(combine(scores, references, self.method))
         if self.method == "p_value":
             # A new image counts itself in its p-value, so a calibration image, which its own scores hold
             # already, must not count once more. Then to reject up to and including the threshold keeps
             # the split-conformal promise; p-values are multiples of `step`, half of which is out of reach
             # of rounding.
             n = len(values)
-            step = 1 / (len(members) * (n + 1))
+            step = 1 / (len(members.detectors) * (n + 1))
             values = values - 1 / (n + 1) + step / 2
-        offset = offset_or_smallest(values, self.contamination, "the ensemble's threshold", stacklevel=6)
-        return _Scale(state, references, offset, values)
+        whose = "the ensemble's threshold"
+        offset = Calibrator.of(None, None, values, self.contamination, whose).offset
+        return _Scale(facts, references, offset, values)
 
-    def _score(self, members: list[BaseDetector], represented: list[Any], scale: _Scale) -> np.ndarray:
-        return _combine(scores_of(members, represented), scale.references, self.method)
+    def _stored_state(self) -> tuple[dict[str, Any] | None, None]:
+        """What a file holds of the fitted ensemble, and its backbone: those of its members are enough."""
+        if "detectors_" not in vars(self):
+            return None, None
+        return {"detectors_": self.detectors_, "all_used": self._all_used}, None
+
+    def _restore_state(self, values: Mapping[str, Any], backbone: None) -> None:
+        """Take what `_stored_state` gave."""
+        if set(values) != {"detectors_", "all_used"} or values["all_used"] not in (True, False):
+            raise PersistenceError("its ScoreEnsemble holds more or less than detectors_ and all_used.")
+        self.__dict__.update(detectors_=values["detectors_"], _all_used=values["all_used"])
+        self._members()
 
 
 class _Scale(NamedTuple):
-    state: list[dict[str, Any]]  # of what it was computed from
+    facts: list[Any]  # what it was computed from
     references: list[np.ndarray]  # each member's calibration scores, sorted
     offset: float
     combined: np.ndarray | None  # the ensemble's own, sorted; None where members have no images in common
 
 
-def _combine(scores: Sequence[np.ndarray], references: Sequence[np.ndarray], method: str) -> np.ndarray:
-    """Mean of the members' scores, each on the scale of its sorted reference."""
-    place = p_values if method == "p_value" else relative_ranks
-    return np.mean([place(own, c) for own, c in zip(scores, references, strict=True)], axis=0)
+def _differ(one: Any, other: Any) -> bool:
+    return one is not other and not (type(one) is type(other) in (int, float, str, bool) and one == other)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._validation import check_at_least
-from .._word_bank import check_words
+from .._utils import check_at_least
 from ..bank import TextBank
 from ..errors import InputError, InputTypeError, VocabularyError
 from ..scores import eoe
-from ..vocabulary import Vocabulary
-from ._text import TextDetector
+from ..words import check_words
+from ._zero_shot import ZeroShotDetector
+
+if TYPE_CHECKING:
+    from .._state import FittedState
 
 
-class EOEDetector(TextDetector):
+class EOEDetector(ZeroShotDetector):
     """Zero-shot OOD detection with envisioned outliers [1]_.
 
     Somebody who knows where the images come from, a person or a language model, names things that may
@@ -35,8 +37,8 @@ class EOEDetector(TextDetector):
     text_bank : TextBank or array-like of shape (k, d), optional
         Ready text embeddings of the classes, in the order of ``classes_``; negatives, if it has any,
         are the outliers. See `MCMDetector`.
-    templates, class_names, model, pretrained, device, precision, batch_size, contamination, \
-calibration, calibration_fraction, unknown_label, random_state, verbose
+    model, class_names, contamination, templates, unknown_label, pretrained, device, precision, \
+batch_size, verbose
         See `MCMDetector`; outlier names stand in the same templates as class names.
 
     Attributes
@@ -67,6 +69,9 @@ calibration, calibration_fraction, unknown_label, random_state, verbose
     True
     """
 
+    needs = "outlier names"
+    reference = "Cao et al., ICML 2024"
+
     def __init__(
         self,
         *,
@@ -75,9 +80,10 @@ calibration, calibration_fraction, unknown_label, random_state, verbose
         score_temperature: float = 1.0,
         **shared: Any,
     ) -> None:
-        super().__init__(score_temperature=score_temperature, **shared)
+        super().__init__(**shared)
         self.outlier_names = outlier_names
         self.outlier_weight = outlier_weight
+        self.score_temperature = score_temperature
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
@@ -86,9 +92,9 @@ calibration, calibration_fraction, unknown_label, random_state, verbose
             raise InputError("outlier_weight must be finite, got inf.")
         if self.outlier_names is not None:
             _check_outlier_names(self.outlier_names)
-        self._check_outliers_known(self._ready_bank())
+        self._outliers_come_as_embeddings(self._ready_bank({}))
 
-    def _check_outliers_known(self, bank: TextBank | None) -> None:
+    def _outliers_come_as_embeddings(self, bank: TextBank | None) -> bool:
         in_bank = bank is not None and len(bank.negative) > 0
         if self.outlier_names is None and not in_bank:
             raise InputError(
@@ -98,29 +104,25 @@ calibration, calibration_fraction, unknown_label, random_state, verbose
             )
         if self.outlier_names is not None and in_bank:
             raise InputError("outlier_names is given and text_bank has negatives too: give one of the two.")
+        return in_bank
 
-    def _set_classes(self, vocabulary: Vocabulary) -> None:
-        super()._set_classes(vocabulary)
-        self.outlier_names_ = [] if self.outlier_names is None else self._outliers_beside(vocabulary.names)
-
-    def _make_bank(self, names: Sequence[str]) -> TextBank:
-        ready = self._ready_bank(names)
-        self._check_outliers_known(ready)
-        if self.outlier_names is None and ready is not None:
-            return TextBank(ready.positive, ready.negative)
-        outliers = self._embed_texts(self._outliers_beside(names))
-        positive = self._embed_texts(names) if ready is None else ready.positive
+    def _prepare(self, learned: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+        ready = self._ready_bank(learned, names)
+        if self._outliers_come_as_embeddings(ready):
+            assert ready is not None
+            return {"text_bank_": TextBank(ready.positive, ready.negative), "outlier_names_": []}
+        names_of_outliers = self._outliers_beside(names)
+        outliers, positive = self._embed_names(names_of_outliers), self._positives(learned, names)
         if positive.shape[1] != outliers.shape[1]:
             raise InputError(
                 f"text_bank has {positive.shape[1]} columns, but model={self.model!r}, which embeds the "
                 f"outlier_names, has {outliers.shape[1]}."
             )
-        return TextBank(positive, outliers)
+        return {"text_bank_": TextBank(positive, outliers), "outlier_names_": names_of_outliers}
 
     def _outliers_beside(self, names: Sequence[str]) -> list[str]:
         known = {name.strip().casefold() for name in names}
-        assert self.outlier_names is not None
-        given = [str(name) for name in self.outlier_names]
+        given = [] if self.outlier_names is None else [str(name) for name in self.outlier_names]
         outliers = [name for name in given if name.strip().casefold() not in known]
         if not outliers:
             raise VocabularyError(
@@ -128,8 +130,13 @@ calibration, calibration_fraction, unknown_label, random_state, verbose
             )
         return outliers
 
-    def _score_cosines(self, positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
-        return eoe(positive, negative, self.score_temperature, self.outlier_weight)
+    def _score(self, state: FittedState, Z: np.ndarray) -> np.ndarray:
+        return state.text_bank_.score(
+            Z,
+            lambda positive, negative, _: eoe(
+                positive, negative, self.score_temperature, self.outlier_weight
+            ),
+        )
 
 
 def _check_outlier_names(names: Any) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .._validation import check_at_least
-from ._local import LocalFeaturesMixin
-from ._text import TextDetector
+import numpy as np
+
+from .._utils import check_at_least
+from ._patches import global_local_mcm, need_patches
+from ._zero_shot import ZeroShotDetector
+
+if TYPE_CHECKING:
+    from .._state import FittedState
 
 
-class GLMCMDetector(LocalFeaturesMixin, TextDetector):
+class GLMCMDetector(ZeroShotDetector):
     """MCM of the whole image plus MCM of its best patch [1]_.
 
     Accepts images that show a known class anywhere, among other things. Takes images, or embeddings of
@@ -21,8 +26,8 @@ class GLMCMDetector(LocalFeaturesMixin, TextDetector):
         Weight of the local part (lambda in [1]_).
     score_temperature : float, default=1.0
         What cosines are divided by, globally and locally.
-    templates, text_bank, class_names, model, pretrained, device, precision, batch_size, \
-contamination, calibration, calibration_fraction, unknown_label, random_state, verbose
+    model, class_names, contamination, templates, text_bank, unknown_label, pretrained, device, \
+precision, batch_size, verbose
         See `MCMDetector`. The model's image tower must have local features.
 
     References
@@ -39,10 +44,24 @@ contamination, calibration, calibration_fraction, unknown_label, random_state, v
     (40,)
     """
 
-    def __init__(self, *, local_weight: float = 1.0, **shared: Any) -> None:
+    needs = "local features"
+    reference = "Miyai et al., IJCV 2025"
+
+    def __init__(self, *, local_weight: float = 1.0, score_temperature: float = 1.0, **shared: Any) -> None:
         super().__init__(**shared)
         self.local_weight = local_weight
+        self.score_temperature = score_temperature
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_at_least("local_weight", self.local_weight, 0)
+
+    def _represent(self, images: Any) -> np.ndarray:
+        need_patches(self, images)
+        return super()._represent(images)
+
+    def _score(self, state: FittedState, Z: np.ndarray) -> np.ndarray:
+        return global_local_mcm(state.text_bank_, Z, self.score_temperature, self.local_weight)
+
+    def _posterior(self, state: FittedState, Z: np.ndarray) -> np.ndarray:
+        return super()._posterior(state, Z[:, 0])

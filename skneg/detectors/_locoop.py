@@ -1,16 +1,22 @@
-"""LoCoOp and SCT: prompts that learn to be unsure of background patches."""
+"""LoCoOp: prompts that learn to be unsure of background patches."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from numbers import Integral
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .._validation import check_at_least
-from ._coop import CoOpDetector
-from ._local import LocalFeaturesMixin
+import numpy as np
+
+from .._utils import check_at_least
+from ._coop import CoOpDetector, learn_coop
+from ._patches import global_local_mcm, need_patches
+
+if TYPE_CHECKING:
+    from .._state import FittedState
 
 
-class LoCoOpDetector(LocalFeaturesMixin, CoOpDetector):
+class LoCoOpDetector(CoOpDetector):
     """CoOp with an entropy term on background patches [1]_, scored by GL-MCM.
 
     Parameters
@@ -22,10 +28,10 @@ class LoCoOpDetector(LocalFeaturesMixin, CoOpDetector):
         classes by default (200 of 1,000, as published).
     local_weight : float, default=1.0
         Weight of the patches in the score (GL-MCM); 0 scores by MCM alone.
-    n_ctx, context_init, n_epochs, learning_rate, train_batch_size, train_temperature, score_temperature
+    recipe, score_temperature
         See `CoOpDetector`.
-    class_names, model, pretrained, device, precision, batch_size, contamination, calibration, \
-calibration_fraction, unknown_label, random_state, verbose
+    model, class_names, contamination, random_state, calibration, unknown_label, pretrained, device, \
+precision, batch_size, verbose
         See `NegPromptDetector`. The model's image tower must have local features.
 
     Attributes
@@ -41,13 +47,18 @@ calibration_fraction, unknown_label, random_state, verbose
     Examples
     --------
     >>> from skneg import LoCoOpDetector
+    >>> from skneg.prompts import CoOpRecipe
     >>> from skneg.datasets import make_scenes
     >>> X, y = make_scenes(100, shapes=["star", "heart"], random_state=0)
-    >>> LoCoOpDetector(model="skneg-tiny", n_epochs=2, random_state=0).fit(X, y).score_samples(X).shape
+    >>> detector = LoCoOpDetector(model="skneg-tiny", recipe=CoOpRecipe(n_epochs=2), random_state=0)
+    >>> detector.fit(X, y).score_samples(X).shape
     (100,)
     """
 
-    _self_calibrated = False
+    needs = "local features"
+    reference = "Miyai et al., NeurIPS 2023"
+    self_calibrated = False
+    """Whether the terms follow the model's confidence, as in SCT."""
 
     def __init__(
         self,
@@ -69,41 +80,23 @@ calibration_fraction, unknown_label, random_state, verbose
         if self.top_k is not None:
             check_at_least("top_k", self.top_k, 1, Integral)
 
-    def _training_options(self, n_classes: int) -> dict[str, Any]:
+    def _learn(
+        self, Z: np.ndarray, targets: np.ndarray | None, names: Sequence[str], seed: int
+    ) -> dict[str, Any]:
         from ..prompts.coop import locoop_loss
 
-        top_k = max(1, round(0.2 * n_classes)) if self.top_k is None else self.top_k
-        return {"loss": locoop_loss(self.entropy_weight, top_k, self._self_calibrated)}
+        top_k = self.top_k
+        if top_k is None:
+            top_k = max(1, round(0.2 * len(np.unique(targets))))  # type: ignore[arg-type]
+        loss = locoop_loss(self.entropy_weight, top_k, self.self_calibrated)
+        return learn_coop(self, Z, targets, names, seed, loss=loss)
 
+    def _represent(self, images: Any) -> np.ndarray:
+        need_patches(self, images)
+        return super()._represent(images)
 
-class SCTDetector(LoCoOpDetector):
-    """Self-calibrated tuning [1]_: LoCoOp whose terms follow the model's confidence.
+    def _score(self, state: FittedState, Z: np.ndarray) -> np.ndarray:
+        return global_local_mcm(state.text_bank_, Z, self.score_temperature, self.local_weight)
 
-    An image's cross-entropy is weighted by 1 - p and its background entropy by p, p being the
-    probability of its class: patches are only trusted as background where the image is understood.
-
-    Parameters
-    ----------
-    entropy_weight, top_k, local_weight
-        See `LoCoOpDetector`.
-    n_ctx, context_init, n_epochs, learning_rate, train_batch_size, train_temperature, score_temperature
-        See `CoOpDetector`.
-    class_names, model, pretrained, device, precision, batch_size, contamination, calibration, \
-calibration_fraction, unknown_label, random_state, verbose
-        See `NegPromptDetector`. The model's image tower must have local features.
-
-    References
-    ----------
-    .. [1] Yu et al., "Self-Calibrated Tuning of Vision-Language Models for Out-of-Distribution
-       Detection", NeurIPS 2024.
-
-    Examples
-    --------
-    >>> from skneg import SCTDetector
-    >>> from skneg.datasets import make_scenes
-    >>> X, y = make_scenes(100, shapes=["star", "heart"], random_state=0)
-    >>> SCTDetector(model="skneg-tiny", n_epochs=2, random_state=0).fit(X, y).score_samples(X).shape
-    (100,)
-    """
-
-    _self_calibrated = True
+    def _posterior(self, state: FittedState, Z: np.ndarray) -> np.ndarray:
+        return super()._posterior(state, Z[:, 0])

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Integral
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._validation import check_at_least
+from .._utils import check_at_least
 from ..bank import TextBank
 from ..scores import lsn
-from ._coop import CoOpDetector
-from ._prompted import bank_of
+from ._coop import CoOpDetector, learn_coop
+from ._prompt import rows_of
+
+if TYPE_CHECKING:
+    from .._state import FittedState
 
 
 class LSNDetector(CoOpDetector):
@@ -32,10 +35,10 @@ class LSNDetector(CoOpDetector):
         Negative contexts for each class; their cosines are averaged.
     score_temperature : float, default=0.01
         Of both softmaxes of the score.
-    n_ctx, context_init, n_epochs, learning_rate, train_batch_size, train_temperature
+    recipe
         See `CoOpDetector`.
-    class_names, model, pretrained, device, precision, batch_size, contamination, calibration, \
-calibration_fraction, unknown_label, random_state, verbose
+    model, class_names, contamination, random_state, calibration, unknown_label, pretrained, device, \
+precision, batch_size, verbose
         See `NegPromptDetector`.
 
     Attributes
@@ -52,11 +55,15 @@ calibration_fraction, unknown_label, random_state, verbose
     Examples
     --------
     >>> from skneg import LSNDetector
+    >>> from skneg.prompts import CoOpRecipe
     >>> from skneg.datasets import make_scenes
     >>> X, y = make_scenes(100, shapes=["star", "heart"], random_state=0)
-    >>> LSNDetector(model="skneg-tiny", n_epochs=2, random_state=0).fit(X, y).text_bank_.negative.shape
+    >>> detector = LSNDetector(model="skneg-tiny", recipe=CoOpRecipe(n_epochs=2), random_state=0)
+    >>> detector.fit(X, y).text_bank_.negative.shape
     (6, 128)
     """
+
+    reference = "Nie et al., ICLR 2024"
 
     def __init__(self, *, n_negative: int = 3, score_temperature: float = 0.01, **shared: Any) -> None:
         super().__init__(score_temperature=score_temperature, **shared)
@@ -66,20 +73,24 @@ calibration_fraction, unknown_label, random_state, verbose
         super()._check_parameters()
         check_at_least("n_negative", self.n_negative, 1, Integral)
 
-    def _training_options(self, n_classes: int) -> dict[str, Any]:
-        return {"n_negative": self.n_negative}
+    def _learn(
+        self, Z: np.ndarray, targets: np.ndarray | None, names: Sequence[str], seed: int
+    ) -> dict[str, Any]:
+        return learn_coop(self, Z, targets, names, seed, n_negative=self.n_negative)
 
-    def _learn(self, embeddings: np.ndarray, targets: np.ndarray, names: Sequence[str], seed: int) -> None:
-        super()._learn(embeddings, targets, names, seed)
-        self.negative_context_ = self._negative_context
-
-    def _make_bank(self, names: Sequence[str]) -> TextBank:
-        rows = self._rows_of(
-            names, "LSN learns negatives for each class that has images, which says nothing of other names."
+    def _prepare(self, learned: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+        rows = rows_of(
+            learned,
+            names,
+            "LSN learns negatives for each class that has images, which says nothing of other names.",
         )
-        negative = self._embed_contexts(self.negative_context_[:, rows], names)
-        return bank_of(super()._make_bank(names).positive, negative)
+        positive = self._embed_contexts(learned["positive_context_"][None], names)[0]
+        negative = self._embed_contexts(learned["negative_context_"][:, rows], names)
+        return {"text_bank_": TextBank.of_contexts(positive, negative, None)}
 
-    def _score_cosines(self, positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
-        by_class = negative.reshape(*positive.shape, -1).mean(axis=2)
-        return lsn(positive, by_class, self.score_temperature)
+    def _score(self, state: FittedState, Z: np.ndarray) -> np.ndarray:
+        def score(positive: np.ndarray, negative: np.ndarray, _: np.ndarray) -> np.ndarray:
+            by_class = negative.reshape(*positive.shape, -1).mean(axis=2)
+            return lsn(positive, by_class, self.score_temperature)
+
+        return state.text_bank_.score(Z, score)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from ..scores import mcm
-from ._text import TextDetector
+from ._zero_shot import ZeroShotDetector
+
+if TYPE_CHECKING:
+    from .._state import FittedState
 
 
-class MCMDetector(TextDetector):
+class MCMDetector(ZeroShotDetector):
     """Zero-shot OOD detection by maximum concept matching [1]_.
 
     An image is scored by the largest share of a softmax over its cosines to the class prompts. Nothing
@@ -18,6 +23,8 @@ class MCMDetector(TextDetector):
     ----------
     model, pretrained, device, precision
         The CLIP model; see `skneg.backbone.load_backbone`.
+    class_names, contamination, unknown_label, batch_size, verbose
+        See `NegPromptDetector`. All images given to `fit` set the threshold, as nothing is trained.
     templates : str or sequence of str, default="a photo of a {}"
         Prompts around the class name; the embeddings of several are averaged.
     text_bank : TextBank or array-like of shape (k, d), optional
@@ -25,10 +32,6 @@ class MCMDetector(TextDetector):
         and no model is loaded while images come as embeddings.
     score_temperature : float, default=1.0
         What cosines are divided by in the score.
-    class_names, batch_size, contamination, unknown_label, random_state, verbose
-        See `NegPromptDetector`.
-    calibration, calibration_fraction
-        Without effect: as nothing is trained, all images given to `fit` set the threshold.
 
     Attributes
     ----------
@@ -51,5 +54,11 @@ class MCMDetector(TextDetector):
     True
     """
 
-    def _score_cosines(self, positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
-        return mcm(positive, self.score_temperature)
+    reference = "Ming et al., NeurIPS 2022"
+
+    def __init__(self, *, score_temperature: float = 1.0, **shared: Any) -> None:
+        super().__init__(**shared)
+        self.score_temperature = score_temperature
+
+    def _score(self, state: FittedState, Z: np.ndarray) -> np.ndarray:
+        return state.text_bank_.score(Z, lambda positive, *_: mcm(positive, self.score_temperature))

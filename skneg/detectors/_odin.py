@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._validation import check_at_least
-from ..bank import TextBank
+from .._utils import check_at_least
 from ..errors import InputError
-from ..images import as_image_sequence, is_embeddings
 from ..scores import class_posterior, mcm
-from ._text import TextDetector
+from ._zero_shot import ZeroShotDetector
+
+if TYPE_CHECKING:
+    from .._state import FittedState
+    from ..backbone import ImageTower
 
 
-class ODINDetector(TextDetector):
+class ODINDetector(ZeroShotDetector):
     """Softmax at a high temperature after a small step of each image towards its class [1]_.
 
     The image is moved against the gradient of the cross-entropy to its own predicted class, which moves
@@ -28,8 +30,8 @@ class ODINDetector(TextDetector):
         Step, in units of the preprocessed (normalised) pixels.
     score_temperature : float, default=1000.0
         What logits, cosines over the model's own temperature, are divided by.
-    templates, text_bank, class_names, model, pretrained, device, precision, batch_size, \
-contamination, calibration, calibration_fraction, unknown_label, random_state, verbose
+    model, class_names, contamination, templates, text_bank, unknown_label, pretrained, device, \
+precision, batch_size, verbose
         See `MCMDetector`. A `text_bank` must come from the same model.
 
     Attributes
@@ -52,47 +54,55 @@ contamination, calibration, calibration_fraction, unknown_label, random_state, v
     (3,)
     """
 
+    needs = "pixels"
+    reference = "Liang et al., ICLR 2018"
+
     def __init__(self, *, epsilon: float = 0.0014, score_temperature: float = 1000.0, **shared: Any) -> None:
-        super().__init__(score_temperature=score_temperature, **shared)
+        super().__init__(**shared)
         self.epsilon = epsilon
+        self.score_temperature = score_temperature
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_at_least("epsilon", self.epsilon, 0)
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array = False
-        return tags
-
-    def _represent(self, X: Any, reset: bool = False) -> Any:
-        if is_embeddings(X):
+    def _represent(self, images: Any) -> Any:
+        if isinstance(images, np.ndarray):
             raise InputError(
                 "ODINDetector perturbs pixels by a gradient through the image tower; embeddings have no "
                 "pixels. Give images."
             )
-        return as_image_sequence(X)  # decoded batch by batch, when they are scored
+        return _Pixels(images, self._backbone().image_tower)
 
-    def _rows(self, Z: Sequence[Any], rows: np.ndarray) -> Any:
-        return Z[rows] if isinstance(Z, np.ndarray) else self._backbone().image_tower.pixels(Z, rows)
-
-    def _finish_fit(self, vocabulary: Any, Z: Any, names: list[str] | None) -> None:
-        super()._finish_fit(vocabulary, self._rows(Z, np.arange(len(Z))), names)
-
-    def _cosines(self, Z: Sequence[Any], bank: TextBank, epsilon: float) -> np.ndarray:
-        tower = self._backbone().image_tower
+    def _cosines(self, state: FittedState, Z: Any, epsilon: float) -> np.ndarray:
+        tower, bank = self._backbone().image_tower, state.text_bank_
         batches = [
             tower.perturbed_cosines(
-                self._rows(Z, rows), bank.positive, epsilon, self.temperature_ * self.score_temperature
+                Z[rows], bank.positive, epsilon, state.temperature_ * self.score_temperature
             )
             for rows in np.split(np.arange(len(Z)), range(self.batch_size, len(Z), self.batch_size))
             if len(rows)
         ]
         return np.concatenate(batches) if batches else np.empty((0, len(bank.positive)))
 
-    def _score(self, Z: Sequence[Any], bank: TextBank | None = None) -> np.ndarray:
-        cosines = self._cosines(Z, self.text_bank_ if bank is None else bank, self.epsilon)
-        return mcm(cosines, self.temperature_ * self.score_temperature)
+    def _score(self, state: FittedState, Z: Any) -> np.ndarray:
+        cosines = self._cosines(state, Z, self.epsilon)
+        return mcm(cosines, state.temperature_ * self.score_temperature)
 
-    def _posterior(self, Z: Sequence[Any]) -> np.ndarray:
-        return class_posterior(self._cosines(Z, self.text_bank_, 0.0), self.temperature_)
+    def _posterior(self, state: FittedState, Z: Any) -> np.ndarray:
+        return class_posterior(self._cosines(state, Z, 0.0), state.temperature_)
+
+
+class _Pixels:
+    """Images that are decoded and preprocessed when they are asked for, a batch at a time."""
+
+    def __init__(self, images: Sequence[Any], tower: ImageTower) -> None:
+        self._images = images
+        self._tower = tower
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, rows: Any) -> Any:
+        """One image, or preprocessed pixels (n, 3, height, width) of several."""
+        return self._images[rows] if np.ndim(rows) == 0 else self._tower.pixels(self._images, rows)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._validation import check_between
-from ..bank import TextBank
+from .._utils import check_between
 from ..scores import energy
-from ._text import TextDetector
+from ._zero_shot import ZeroShotDetector
+
+if TYPE_CHECKING:
+    from .._state import FittedState
 
 
-class ReActDetector(TextDetector):
+class ReActDetector(ZeroShotDetector):
     """Energy of the cosines of clipped embeddings [1]_.
 
     Parameters
@@ -22,11 +24,11 @@ class ReActDetector(TextDetector):
         Embeddings are clipped from above at this percentile of the training embeddings' values.
     score_temperature : float, default=0.01
         Of the energy; see `EnergyDetector`.
-    templates, text_bank, class_names, model, pretrained, device, precision, batch_size, \
-contamination, unknown_label, random_state, verbose
-        See `MCMDetector`.
-    calibration, calibration_fraction
+    calibration, random_state
         See `NegPromptDetector`: the percentile is learned, so images are held out for the threshold.
+    model, class_names, contamination, templates, text_bank, unknown_label, pretrained, device, \
+precision, batch_size, verbose
+        See `MCMDetector`.
 
     Attributes
     ----------
@@ -46,23 +48,33 @@ contamination, unknown_label, random_state, verbose
     True
     """
 
-    _learns = True
+    training = "features"
+    reference = "Sun et al., NeurIPS 2021"
 
     def __init__(
-        self, *, clip_percentile: float = 90.0, score_temperature: float = 0.01, **shared: Any
+        self,
+        *,
+        clip_percentile: float = 90.0,
+        score_temperature: float = 0.01,
+        calibration: str | float = "auto",
+        random_state: Any = None,
+        **shared: Any,
     ) -> None:
-        super().__init__(score_temperature=score_temperature, **shared)
+        super().__init__(**shared)
         self.clip_percentile = clip_percentile
+        self.score_temperature = score_temperature
+        self.calibration = calibration
+        self.random_state = random_state
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_between("clip_percentile", self.clip_percentile, 0, 100)
 
-    def _learn(self, embeddings: np.ndarray, targets: np.ndarray, names: Sequence[str], seed: int) -> None:
-        self.clip_value_ = float(np.percentile(embeddings, self.clip_percentile))
+    def _learn(
+        self, Z: np.ndarray, targets: np.ndarray | None, names: Sequence[str], seed: int
+    ) -> dict[str, Any]:
+        return {"clip_value_": float(np.percentile(Z, self.clip_percentile))}
 
-    def _score(self, Z: np.ndarray, bank: TextBank | None = None) -> np.ndarray:
-        return super()._score(np.minimum(Z, np.float32(self.clip_value_)), bank)
-
-    def _score_cosines(self, positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
-        return energy(positive, self.score_temperature)
+    def _score(self, state: FittedState, Z: np.ndarray) -> np.ndarray:
+        clipped = np.minimum(Z, np.float32(state.clip_value_))
+        return state.text_bank_.score(clipped, lambda positive, *_: energy(positive, self.score_temperature))

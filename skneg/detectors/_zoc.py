@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from numbers import Integral
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
-from .._validation import check_at_least
 from ..bank import TextBank
 from ..errors import InputError, VocabularyError
-from ..images import as_image_sequence, is_embeddings
+from ..images import CaptionedImages
 from ..scores import class_posterior
-from ._text import TextDetector
+from ._zero_shot import ZeroShotDetector
+
+if TYPE_CHECKING:
+    from .._state import FittedState
 
 CandidateLabels = Callable[[list[Image.Image]], Sequence[Sequence[str]]]
 
 
-class ZOCDetector(TextDetector):
+class ZOCDetector(ZeroShotDetector):
     """Zero-shot OOD detection with words generated from each image [1]_.
 
     A caption model names what it sees on an image. The image is scored by the log of the share that all
@@ -41,8 +41,7 @@ class ZOCDetector(TextDetector):
         go through the text tower of `model`, which must have the same number of columns.
     batch_size : int, default=64
         Images given to `candidate_labels`, and to the image tower, at a time.
-    templates, class_names, model, pretrained, device, precision, contamination, calibration, \
-calibration_fraction, unknown_label, random_state, verbose
+    model, class_names, contamination, templates, unknown_label, pretrained, device, precision, verbose
         See `MCMDetector`; words stand in the same templates as class names.
 
     Attributes
@@ -77,6 +76,9 @@ calibration_fraction, unknown_label, random_state, verbose
     True
     """
 
+    needs = "pixels and a caption model"
+    reference = "Esmaeilpour et al., AAAI 2022"
+
     def __init__(
         self,
         *,
@@ -84,8 +86,9 @@ calibration_fraction, unknown_label, random_state, verbose
         score_temperature: float = 0.01,
         **shared: Any,
     ) -> None:
-        super().__init__(score_temperature=score_temperature, **shared)
+        super().__init__(**shared)
         self.candidate_labels = candidate_labels
+        self.score_temperature = score_temperature
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
@@ -95,37 +98,21 @@ calibration_fraction, unknown_label, random_state, verbose
                 f"each, such as a caption model; got {self.candidate_labels!r}."
             )
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array = False
-        return tags
-
-    def _stored_state(self) -> dict[str, Any]:
-        state = super()._stored_state()
-        return {**state, "calibration_embeddings_": self.calibration_embeddings_.as_plain_values()}
-
-    def _restore_state(self, state: dict[str, Any]) -> None:
-        images = _CaptionedImages.from_plain_values(**state["calibration_embeddings_"])
-        super()._restore_state({**state, "calibration_embeddings_": images})
-
-    def _make_bank(self, names: Sequence[str]) -> TextBank:
-        positive = super()._make_bank(names).positive
-        width = self._backbone().text_tower.embed_dim
+    def _prepare(self, learned: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+        positive, width = self._positives(learned, names), self._backbone().text_tower.embed_dim
         if positive.shape[1] != width:
             raise InputError(
                 f"text_bank has {positive.shape[1]} columns, but model={self.model!r}, which embeds images "
                 f"and words, has {width}."
             )
-        return _NamedBank(positive, np.empty((0, width), dtype=positive.dtype), names=tuple(names))
+        return {"text_bank_": TextBank.from_positives(positive)}
 
-    def _represent(self, X: Any, reset: bool = False) -> _CaptionedImages:
-        if is_embeddings(X):
+    def _represent(self, images: Any) -> CaptionedImages:
+        if isinstance(images, np.ndarray):
             raise InputError(
                 f"X holds embeddings, but {type(self).__name__} needs images: candidate_labels reads words "
                 "off their pixels."
             )
-        images = as_image_sequence(X)
-        check_at_least("batch_size", self.batch_size, 1, Integral)
         embeddings: list[np.ndarray] = []
         words: list[tuple[str, ...]] = []
         starts = range(0, len(images), self.batch_size)
@@ -135,7 +122,7 @@ calibration_fraction, unknown_label, random_state, verbose
             ]
             embeddings.append(self._backbone().image_tower.encode(batch, self.batch_size))
             words += self._words_of(batch, start)
-        return _CaptionedImages(np.concatenate(embeddings), words, self._embed_words(words))
+        return CaptionedImages(np.concatenate(embeddings), words, self._embed_words(words))
 
     def _words_of(self, batch: list[Image.Image], start: int) -> list[tuple[str, ...]]:
         assert self.candidate_labels is not None
@@ -159,19 +146,18 @@ calibration_fraction, unknown_label, random_state, verbose
         if not distinct:
             return {}
         try:
-            return dict(zip(distinct, self._embed_texts(distinct), strict=True))
+            return dict(zip(distinct, self._embed_names(distinct), strict=True))
         except VocabularyError as error:
             raise VocabularyError(f"candidate_labels gave a word that is too long: {error}") from error
 
-    def _score(self, Z: _CaptionedImages, bank: TextBank | None = None) -> np.ndarray:
-        bank = self.text_bank_ if bank is None else bank
-        names = bank.names if isinstance(bank, _NamedBank) else self.class_names_
-        known = {name.strip().casefold() for name in names}
+    def _score(self, state: FittedState, Z: CaptionedImages) -> np.ndarray:
+        known = {name.strip().casefold() for name in state.class_names_}
+        positive = state.text_bank_.positive
         # Row by row: each image has its own words, and its score then has the same bits in any batch.
         return np.array(
             [
                 _log_share(
-                    bank.positive @ embedding,
+                    positive @ embedding,
                     [Z.vectors[word] @ embedding for word in words if word.casefold() not in known],
                     self.score_temperature,
                 )
@@ -179,55 +165,8 @@ calibration_fraction, unknown_label, random_state, verbose
             ]
         )
 
-    def _posterior(self, Z: _CaptionedImages) -> np.ndarray:
-        return class_posterior(Z.embeddings @ self.text_bank_.positive.T, self.temperature_)
-
-
-@dataclass(frozen=True, eq=False)
-class _CaptionedImages:
-    """Embeddings (n, d), the words of each image, and the unit-norm embedding (d,) of each word."""
-
-    embeddings: np.ndarray
-    words: list[tuple[str, ...]]
-    vectors: dict[str, np.ndarray]
-
-    def __len__(self) -> int:
-        return len(self.words)
-
-    def __getitem__(self, rows: Any) -> _CaptionedImages:
-        """Some of the images; `rows` is what selects rows of an array."""
-        words = [self.words[row] for row in np.arange(len(self))[rows]]
-        return _CaptionedImages(self.embeddings[rows], words, self.vectors)
-
-    def as_plain_values(self) -> dict[str, Any]:
-        """Arrays and lists that `from_plain_values` takes; words that no image has are left out."""
-        distinct = list(dict.fromkeys(word for row in self.words for word in row))
-        vectors = [self.vectors[word] for word in distinct]
-        return {
-            "embeddings": self.embeddings,
-            "words": [list(row) for row in self.words],
-            "distinct": distinct,
-            "vectors": np.stack(vectors) if vectors else self.embeddings[:0],
-        }
-
-    @classmethod
-    def from_plain_values(
-        cls, embeddings: np.ndarray, words: list[list[str]], distinct: list[str], vectors: np.ndarray
-    ) -> _CaptionedImages:
-        named = dict(zip(distinct, vectors, strict=True))
-        return cls(embeddings, [tuple(row) for row in words], named)
-
-
-@dataclass(frozen=True, eq=False)
-class _NamedBank(TextBank):
-    """A text bank that knows its names: an image's words count only where they are none of them."""
-
-    names: tuple[str, ...] = ()
-
-    def take(self, classes: Sequence[int]) -> _NamedBank:
-        part = super().take(classes)
-        names = tuple(self.names[i] for i in classes)
-        return _NamedBank(part.positive, part.negative, part.per_class, names=names)
+    def _posterior(self, state: FittedState, Z: CaptionedImages) -> np.ndarray:
+        return class_posterior(Z.embeddings @ state.text_bank_.positive.T, state.temperature_)
 
 
 def _as_picture(image: Any, index: int) -> Image.Image:

@@ -1,6 +1,7 @@
 """Decoding what users hand in: any container of images becomes a sequence that loads one at a time."""
 
+from ._captioned import CaptionedImages
 from ._decode import decode_image
 from ._inputs import ImageSequence, as_image_sequence, is_embeddings
 
-__all__ = ["ImageSequence", "as_image_sequence", "decode_image", "is_embeddings"]
+__all__ = ["CaptionedImages", "ImageSequence", "as_image_sequence", "decode_image", "is_embeddings"]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
-from .._validation import check_option
+from .._utils import check_option
 from ..errors import InputError
 
 

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
-from .._optional import require
-from .._validation import check_at_least, check_between, check_option
+from .._utils import check_at_least, check_between, check_option, require
 from ..errors import InputError, InputTypeError
 from ._bootstrap import bootstrap
 from ._ranking import aupr, auroc, check_scores, detection_error, fpr_at_tpr

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .. import _compat
-from .._pipeline import unwrap
-from .._validation import check_option
+from .. import _sklearn
+from .._sklearn import unwrap
+from .._utils import check_option
 from ..errors import InputError
 from ..vocabulary import mark_unknown, resolve_unknown_label
 from ._open_set import named_labels, open_set_accuracy, oscr
@@ -205,4 +205,4 @@ SCORERS = {
 
 def register_scorers() -> None:
     """Make the scorers known to scikit-learn by name."""
-    _compat.register_scorers(SCORERS)
+    _sklearn.register_scorers(SCORERS)

@@ -1,7 +1,17 @@
 """Fitted detectors as files: safetensors with a JSON header and a sha256, without pickle."""
 
-from .._lazy import attach
+from .._utils import attach
 
-__all__ = ["load", "read_header", "save"]
+__all__ = ["check_backbone", "check_weight_file", "load", "load_as", "read_header", "save"]
 
-__getattr__, __dir__ = attach(__name__, dict.fromkeys(__all__, "_detectors"))
+__getattr__, __dir__ = attach(
+    __name__,
+    {
+        "check_backbone": "_models",
+        "check_weight_file": "_models",
+        "load": "_detectors",
+        "load_as": "_detectors",
+        "read_header": "_detectors",
+        "save": "_detectors",
+    },
+)

@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from .._files import as_path, pack, read_bytes, unpack, write_bytes
+from .._registry import DETECTORS, HOLDERS, detector_class
 from ..errors import InputError, PersistenceError, SknegError
-from ._backbones import check_backbone, check_files, describe_backbone, describe_files, settle_device
-from ._file import as_path, pack, read_bytes, unpack, write_bytes
-from ._learned import check_answers, check_learned, learned_by
-from ._remaking import check_remade
-from ._values import ValueReader, ValueWriter
+from ._models import describe_models, settle_device
+from ._values import ValueReader, ValueWriter, check_finite
 
-FORMAT = 1
+FORMAT = 2
 
 _DISTRIBUTIONS = ("numpy", "scikit-learn", "safetensors", "torch", "open_clip_torch")
 
@@ -35,11 +34,35 @@ _REPLACEABLE = (
     "candidate_labels",
 )
 
-_HALVED_FROM = 2**21  # bytes of calibration embeddings that are still stored exactly
+# Bytes of calibration embeddings that are still stored exactly: only `set_vocabulary` and `calibrate`
+# read them, the scores and the threshold are stored beside them.
+_HALVED_FROM = 2**21
 
 
 def save(detector: Any, path: str | os.PathLike) -> None:
-    """Write a fitted detector to a file; see `NegPromptDetector.save`."""
+    """Write a fitted detector to one file, without its model and without pickle.
+
+    The file holds the text bank, the scores of the calibration images and the threshold: everything that
+    a score of embeddings needs. It is written in whole or not at all: where that fails, what the file
+    held before stays.
+
+    Parameters
+    ----------
+    detector : detector
+    path : str or path
+        By convention ends in ``.skneg``.
+
+    Raises
+    ------
+    PersistenceError
+        If the file cannot be written, or a parameter is something that a file cannot hold.
+    InputError
+        If a parameter changed since `fit` has a value that is not usable.
+    InputTypeError
+        If `path` is not a path.
+    NotFittedError
+        If the detector is not fitted.
+    """
     check_is_fitted(detector)
     path = as_path(path)  # before anything that takes long
     writer = ValueWriter(lambda member, where: _describe(member, writer, f"{where}.", exact=True))
@@ -55,8 +78,9 @@ def load(path: str | os.PathLike, **parameters: Any) -> Any:
     """Load a detector that was saved with its `save` method.
 
     The file is never trusted: its checksum is compared first, it holds numbers and texts only, and the
-    class it names must be one of skneg's detectors. Its text bank is made again with the backbone,
-    which is loaded, or downloaded, as in `fit`, and must have the recorded weights.
+    class it names must be one of skneg's detectors. No model is loaded, and torch is not imported: images
+    and `set_vocabulary` load the model when they first need it, and it must then have the recorded
+    weights.
 
     Parameters
     ----------
@@ -77,8 +101,6 @@ def load(path: str | os.PathLike, **parameters: Any) -> Any:
     ------
     PersistenceError
         If the file is damaged, of a later format, not of skneg, or needs something that is gone.
-    BackboneError
-        If the backbone cannot be had, or has other weights than the recorded ones.
     InputError
         If a parameter cannot be replaced.
     InputTypeError
@@ -165,6 +187,11 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     found = header.get("format")
     if type(found) is not int or found < 1:
         raise PersistenceError(f"{path} has no format version ({found!r}).")
+    if found < FORMAT:
+        raise PersistenceError(
+            f"{path} has format {found}, of a version before the first release; this skneg reads format "
+            f"{FORMAT}. Fit the detector again, and save it anew."
+        )
     if found > FORMAT:
         versions = header.get("versions")
         wrote = versions.get("skneg") if isinstance(versions, dict) else None
@@ -187,40 +214,25 @@ def _describe(detector: Any, writer: ValueWriter, where: str, exact: bool) -> di
             parameters[key] = {"$": "function", "name": getattr(value, "__qualname__", repr(value))}
         else:
             parameters[key] = writer.write(value, f"{where}{key}")
-    state = _learned_state(detector)
+    values, fitted_with = detector._stored_state()
+    for key in vars(detector):  # but those of scikit-learn's own, such as metadata requests
+        if key not in parameters and not key.startswith("_") and key not in (values or {}):
+            raise PersistenceError(
+                f"the detector has an attribute {key!r}, which {name} does not learn; a file cannot hold it: "
+                "delete it."
+            )
     attributes = {}
-    for key, value in state.items():
+    for key, value in (values or {}).items():
         halve = not exact and key == "calibration_embeddings_" and isinstance(value, np.ndarray)
         write = writer.write_halved if halve and value.nbytes > _HALVED_FROM else writer.write
         attributes[key] = write(value, f"{where}{key}")
-    backbone, files = describe_backbone(detector), describe_files(detector) if attributes else {}
-    if "classes_" in state:
-        detector._check_parameters()  # as `load` will
-        check_remade(detector)
+    detector._check_parameters()  # as `load` will
     return {
         "class": name,
         "parameters": parameters,
         "attributes": attributes,
-        "backbone": backbone,
-        "files": files,
+        "backbone": describe_models(detector, fitted_with) if values else None,
     }
-
-
-def _learned_state(detector: Any) -> dict[str, Any]:
-    """What `fit` has set, and nothing that `load` would refuse; empty where it has not been called."""
-    cls, known = type(detector), learned_by(type(detector))
-    state = {}
-    for name, value in detector._stored_state().items():
-        if name in known:
-            state[name] = value
-        elif not name.startswith("_"):  # as scikit-learn's own: metadata requests
-            raise PersistenceError(
-                f"the detector has an attribute {name!r}, which {cls.__name__} does not learn; a file "
-                "cannot hold it: delete it."
-            )
-    if state:
-        check_learned(cls, state)
-    return state
 
 
 def _restore(
@@ -242,38 +254,27 @@ def _restore(
             )
     kept = {name: reader.read(node) for name, node in nodes.items() if name not in mine}
     detector = cls(**kept, **mine)
-
-    if "device" in expected and "device" not in mine:
-        settle_device(detector)
+    if "device" in expected:
+        settle_device(detector, was_asked_for="device" in mine)
     attributes = {name: reader.read(node) for name, node in record["attributes"].items()}
     if attributes:
-        check_learned(cls, attributes)
-        detector._restore_state(attributes)
-        check_files(detector, record["files"])
-        check_backbone(detector, record["backbone"])
+        check_finite(attributes)
+        detector._restore_state(attributes, record["backbone"])
+    elif cls.__name__ in HOLDERS:
+        check_is_fitted(detector)
         detector._check_parameters()
-    if "detectors" in expected:
-        detector._members()  # are fitted, and agree
-    elif attributes:
-        detector._remake()
-        detector._note_parameters()
-        check_answers(detector)
     return detector
 
 
 def _class_names() -> set[str]:
-    from ..detectors import HOMES
-
-    return {*HOMES, "ScoreEnsemble"}
+    return {*DETECTORS, *HOLDERS}
 
 
 def _class_named(name: Any) -> Any:
     """A detector of skneg by its name; nothing else is ever imported for a file."""
-    from .. import detectors
-
     if not isinstance(name, str) or name not in _class_names():
         raise PersistenceError(f"it names the class {name!r}, which is not a detector of skneg.")
-    return getattr(detectors, name)
+    return detector_class(name)
 
 
 def _check_class(found: type, expected: type) -> None:

@@ -14,6 +14,12 @@ import numpy as np
 
 from ..bank import TextBank
 from ..errors import PersistenceError
+from ..images import CaptionedImages
+from ..prompts.recipe import CoOpRecipe, PromptRecipe
+from ..words import Words
+
+# Objects that parameters hold, by their constructor parameters.
+_SETTINGS = {cls.__name__: cls for cls in (CoOpRecipe, PromptRecipe, Words)}
 
 _WIDEST_STRING = 2**16  # characters; a forged width must not fill the memory
 
@@ -49,6 +55,11 @@ class ValueWriter:
             return self._write_array(value, where)
         if type(value) is TextBank:
             return {"$": "bank", "fields": self._write_pairs(vars(value), where)}
+        if type(value) is CaptionedImages:
+            return {"$": "captioned", "fields": self._write_pairs(value.as_plain_values(), where)}
+        if type(value) in _SETTINGS.values():
+            parameters = self._write_pairs(value.get_params(deep=False), where)
+            return {"$": "settings", "class": type(value).__name__, "fields": parameters}
         if isinstance(value, os.PathLike):
             return {"$": "path", "path": os.fspath(value)}
         if isinstance(value, np.random.RandomState):
@@ -87,7 +98,12 @@ class ValueWriter:
             self.tensors[name] = np.ascontiguousarray(array.T if transposed else array)
             if array.ndim == 0:
                 self.tensors[name] = self.tensors[name].reshape(())
-            self._nodes[id(array)] = array, {"$": "array", "tensor": name, "transposed": transposed}
+            node = {"$": "array", "tensor": name, "transposed": transposed}
+            if array.dtype == np.float32 and _is_half(self.tensors[name]):
+                # Word embeddings are rounded when they are made, so half the bytes hold them exactly.
+                self.tensors[name] = self.tensors[name].astype(np.float16)
+                node["dtype"] = "float32"
+            self._nodes[id(array)] = array, node
         return self._nodes[id(array)][1]
 
 
@@ -131,6 +147,10 @@ class ValueReader:
             return self._read_strings(node)
         if kind == "bank":
             return TextBank(**self._read_pairs(node["fields"]))
+        if kind == "captioned":
+            return CaptionedImages.from_plain_values(**self._read_pairs(node["fields"]))
+        if kind == "settings":
+            return _SETTINGS[node["class"]](**self._read_pairs(node["fields"]))
         if kind == "path":
             return Path(node["path"])
         if kind == "random_state":
@@ -161,3 +181,25 @@ class ValueReader:
         array = np.empty(len(items), dtype=object if width is None else f"<U{max(width, 1)}")
         array[:] = items
         return array.reshape(node["shape"])
+
+
+def check_finite(value: Any, where: str = "it") -> None:
+    """Refuse NaN and infinity anywhere in what a file holds of a fitted detector."""
+    if isinstance(value, np.ndarray) and value.dtype.kind == "f" and not np.isfinite(value).all():
+        raise PersistenceError(f"{where} holds values that are not finite.")
+    if isinstance(value, float) and not np.isfinite(value):
+        raise PersistenceError(f"{where} is {value}, expected a finite number.")
+    if isinstance(value, TextBank | CaptionedImages):
+        value = vars(value)
+    if isinstance(value, dict):
+        for key, item in value.items():
+            check_finite(item, f"its {key}")
+    elif isinstance(value, list | tuple):
+        for item in value:
+            check_finite(item, where)
+
+
+def _is_half(array: np.ndarray) -> bool:
+    """Whether float16 holds every value of a float32 array exactly."""
+    with np.errstate(over="ignore"):
+        return array.size > 0 and bool(np.array_equal(array.astype(np.float16).astype(np.float32), array))

@@ -1,6 +1,6 @@
 """Displays: `plot` draws with matplotlib, `frame` hands the numbers back. matplotlib is optional."""
 
-from .._lazy import attach
+from .._utils import attach
 
 _HOMES = {
     "EmbeddingMapDisplay": "_embedding_map",

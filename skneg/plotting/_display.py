@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .._optional import require
+from .._utils import require
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 from sklearn.manifold import TSNE
 
-from .._validation import check_at_least, check_between, check_seed
+from .._utils import check_at_least, check_between, check_seed, unit_rows
 from ..bank import TextBank
-from ..embedding import unit_rows
 from ..errors import InputError, InputTypeError
 from ._display import BLACK, YELLOW, Display, styles
-from ._sets import ID, by_set, embed, fitted_detector, named
+from ._sets import ID, bank_of, by_set, embed, fitted_detector, named
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -146,8 +145,8 @@ class EmbeddingMapDisplay(Display):
         cls._require_matplotlib()
         detector, prepare = fitted_detector(detector)
         sets = by_set(detector, embed(detector, prepare, cls.__name__), X, y, ood)
-        places = _lay_out(sets, detector.text_bank_, center, perplexity, max_per_set, random_state)
-        kind = "positive prompts" if detector._reads_names else "class means"
+        bank, kind = bank_of(detector)
+        places = _lay_out(sets, bank, center, perplexity, max_per_set, random_state)
         return cls(*places, positive_name=kind).plot(ax)
 
     @classmethod

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from .._validation import check_at_least
+from .._utils import check_at_least
 from ..errors import InputError
 from ..metrics._ranking import check_scores
 from ._display import GREY, Display, repeat_names, styles

@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from .._pipeline import Prepare, unwrap
-from ..base import BaseDetector
+from .._reading import read_images
+from .._sklearn import Prepare, unwrap
+from ..bank import TextBank
+from ..base import OpenSetDetector
 from ..errors import InputError, InputTypeError
 from ..vocabulary import check_labels
+from ..words import class_means
 
 ID, OOD = "ID", "OOD"
 
@@ -78,18 +81,28 @@ def _is_known(detector: Any, y: Any, n_samples: int) -> np.ndarray:
 
 def embed(detector: Any, prepare: Prepare, display: str) -> Callable[[Any], np.ndarray]:
     """A function from images to the unit-norm embeddings (n, d) that the detector's bank is compared with."""
-    if not isinstance(detector, BaseDetector):
+    if not isinstance(detector, OpenSetDetector):
         raise InputTypeError(
             f"{display} compares images with a text bank, which {type(detector).__name__} lacks: give a "
             "detector of its own, such as one of a ScoreEnsemble's detectors."
         )
 
     def of_images(X: Any) -> np.ndarray:
-        X = prepare(X)
-        if isinstance(X, np.ndarray) and X.ndim == 3 and X.dtype.kind == "f":
-            # Index 0 is the whole image; the rest are its patches, which have no place in the picture.
-            X = detector._represent(X)[:, 0]
         # Not `_represent`: detectors that see more than embeddings would go to the pixels, or write captions.
-        return detector._embed(X)
+        X = read_images(detector, prepare(X), detector._fitted())
+        Z = X if isinstance(X, np.ndarray) else detector._embed(X)
+        # Index 0 is the whole image; the rest are its patches, which have no place in the picture.
+        return Z[:, 0] if Z.ndim == 3 else Z
 
     return of_images
+
+
+def bank_of(detector: Any) -> tuple[TextBank, str]:
+    """What a detector compares images with, and what to call it: its prompts, or the means of its classes."""
+    state = detector._fitted()
+    if detector.reads_names:
+        return state.text_bank_, "positive prompts"
+    number = {name: i for i, name in enumerate(state.class_names_)}
+    rows = np.isin(state.train_names_, state.class_names_)
+    targets = np.array([number[name] for name in state.train_names_[rows].tolist()])
+    return TextBank.from_positives(class_means(state.train_embeddings_[rows], targets)), "class means"

@@ -10,7 +10,7 @@ import numpy as np
 from ..bank import TextBank
 from ..errors import InputError
 from ._display import BLUE, ORANGE, Display
-from ._sets import ID, by_set, embed, fitted_detector, named
+from ._sets import ID, bank_of, by_set, embed, fitted_detector, named
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,9 +109,8 @@ class SimilarityDisplay(Display):
         cls._require_matplotlib()
         detector, prepare = fitted_detector(detector)
         sets = by_set(detector, embed(detector, prepare, cls.__name__), X, y, ood)
-        bank = detector.text_bank_
+        bank, kind = bank_of(detector)
         similarities = {name: _largest(embeddings, bank) for name, embeddings in sets.items()}
-        kind = "positive prompts" if detector._reads_names else "class means"
         return cls(similarities, positive_name=kind).plot(ax)
 
     @classmethod

@@ -1,14 +1,24 @@
 """Prompt learning in torch: contexts through a frozen text tower, the losses, the training loop."""
 
-from .._lazy import attach
+from .._utils import attach
 
-__all__ = ["PromptEncoder", "context_from_text", "encode_prompts", "train_no_encoder", "train_prompts"]
+__all__ = [
+    "CoOpRecipe",
+    "PromptEncoder",
+    "PromptRecipe",
+    "context_from_text",
+    "encode_prompts",
+    "train_no_encoder",
+    "train_prompts",
+]
 
 __getattr__, __dir__ = attach(
     __name__,
     {
+        "CoOpRecipe": "recipe",
         "PromptEncoder": "encoding",
-        "context_from_text": "training",
+        "PromptRecipe": "recipe",
+        "context_from_text": "encoding",
         "encode_prompts": "encoding",
         "train_no_encoder": "no_training",
         "train_prompts": "training",

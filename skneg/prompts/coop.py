@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -20,23 +19,11 @@ from torch.nn import functional
 
 from ..backbone import TextTower
 from .encoding import PromptEncoder
-from .recipe import PromptRecipe
+from .recipe import CoOpRecipe, PromptRecipe
 from .training import LearnedPrompts, batches_of, initial_context, minimise
 
 # Maps global and local logits (b, k) and (b, patches, k), and labels (b,), to the terms of a loss.
 CoOpLoss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], dict[str, torch.Tensor]]
-
-
-@dataclass(frozen=True)
-class CoOpRecipe:
-    """CoOp's published recipe; the fields are parameters of `CoOpDetector`."""
-
-    n_ctx: int | None = 16
-    context_init: str | None = None
-    n_epochs: int = 50
-    learning_rate: float = 2e-3
-    train_batch_size: int = 32
-    train_temperature: float | None = None
 
 
 def coop_loss(whole: torch.Tensor, local: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:

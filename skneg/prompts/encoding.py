@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
@@ -306,3 +307,30 @@ class _GradientCached(torch.autograd.Function):
                 leaf = contexts.detach().requires_grad_()
                 total += torch.autograd.grad(ctx.encode(leaf, rows), leaf, part)[0]
         return total, None, None
+
+
+def context_from_text(text_tower: TextTower, text: str) -> torch.Tensor:
+    """The token vectors (n_ctx, width) of a hand-written context such as "a photo of a"."""
+    probe = text_tower.tokenize(["x", f"{text} x", "x x"])
+    start = 0 if probe[2, 0] == probe[2, 1] else 1
+    placeholder = probe[0, start]
+    ends = (probe[1] == placeholder).nonzero().flatten()
+    if not text.strip() or len(ends) == 0:
+        raise InputError(f"context_init={text!r} gives no tokens.")
+    ids = probe[1, start : int(ends[-1])]
+    if len(ids) == 0:
+        raise InputError(f"context_init={text!r} gives no tokens.")
+    return text_tower.token_embedding(ids).detach().float()
+
+
+def embed_contexts(text_tower: TextTower, contexts: np.ndarray, class_names: Sequence[str]) -> np.ndarray:
+    """Unit-norm float32 embeddings (n_contexts, k, d), by `encode_prompts`, of names behind contexts."""
+    with torch.no_grad():
+        vectors = torch.from_numpy(np.ascontiguousarray(contexts)).to(text_tower.device)
+        return encode_prompts(text_tower, vectors, class_names, normalize=True).cpu().numpy()
+
+
+def embed_behind(text_tower: TextTower, text: str, class_names: Sequence[str]) -> np.ndarray:
+    """Unit-norm float32 embeddings (k, d) of names behind a hand-written text, which is computed once."""
+    vectors = context_from_text(text_tower, text).cpu().numpy()
+    return embed_contexts(text_tower, vectors[None], class_names)[0]

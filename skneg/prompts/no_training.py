@@ -18,10 +18,9 @@ from sklearn.utils import check_random_state
 from torch import nn
 from torch.nn import functional
 
-from .._validation import check_at_least, check_between
+from .._utils import check_at_least, check_between, unit_rows
 from ..backbone import Backbone, TextTower, load_backbone
 from ..backbone._no_tower import NoTower, check_output_path, copy_text_tower, save_no_tower
-from ..embedding import unit_rows
 from ..errors import InputError, VocabularyError
 from ..images import as_image_sequence, is_embeddings
 from .training import minimise

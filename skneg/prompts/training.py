@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from tqdm.auto import tqdm
 
 from ..backbone import TextTower
 from ..errors import InputError, SknegError
-from .encoding import PromptEncoder, encode_prompts
+from .encoding import PromptEncoder, context_from_text
 from .objective import Objective
 from .recipe import PromptRecipe
 
@@ -41,39 +40,6 @@ class LearnedPrompts:
     positive_context: np.ndarray
     negative_context: np.ndarray
     history: dict[str, np.ndarray] = field(default_factory=dict)
-
-
-def context_from_text(text_tower: TextTower, text: str) -> torch.Tensor:
-    """The token vectors (n_ctx, width) of a hand-written context such as "a photo of a"."""
-    probe = text_tower.tokenize(["x", f"{text} x", "x x"])
-    start = 0 if probe[2, 0] == probe[2, 1] else 1
-    placeholder = probe[0, start]
-    ends = (probe[1] == placeholder).nonzero().flatten()
-    if not text.strip() or len(ends) == 0:
-        raise InputError(f"context_init={text!r} gives no tokens.")
-    ids = probe[1, start : int(ends[-1])]
-    if len(ids) == 0:
-        raise InputError(f"context_init={text!r} gives no tokens.")
-    return text_tower.token_embedding(ids).detach().float()
-
-
-def embed_contexts(text_tower: TextTower, contexts: np.ndarray, class_names: Sequence[str]) -> np.ndarray:
-    """Unit-norm float32 embeddings (n_contexts, k, d), by `encode_prompts`, of names behind contexts."""
-    with torch.no_grad():
-        vectors = torch.from_numpy(np.ascontiguousarray(contexts)).to(text_tower.device)
-        return encode_prompts(text_tower, vectors, class_names, normalize=True).cpu().numpy()
-
-
-@lru_cache(maxsize=4)
-def embed_words(text_tower: TextTower, words: tuple[str, ...], context: str) -> np.ndarray:
-    """Read-only unit-norm embeddings (w, d) of words behind a hand-written context.
-
-    One text pass per process and list, since the shipped list has thousands.
-    """
-    vectors = context_from_text(text_tower, context).cpu().numpy()
-    embeddings = embed_contexts(text_tower, vectors[None], words)[0]
-    embeddings.setflags(write=False)
-    return embeddings
 
 
 def train_prompts(

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from skneg import CLIPImageEncoder
+from skneg import CLIPImageEncoder, Words
 from skneg.backbone._tiny import TINY_FOLDER
 from skneg.datasets import COLORS, SHAPE_NAMES, make_far_ood, make_scenes
+from skneg.prompts import CoOpRecipe
 
 CLASSES = sorted(SHAPE_NAMES[:24:2])
 WNIDS = [f"n{10000000 + i}" for i in range(len(CLASSES))]
@@ -22,17 +23,18 @@ def words_for(images):
     return [["fish", "tree"] if np.asarray(image).mean() > 120 else ["ladder"] for image in images]
 
 
+COOP = {"recipe": CoOpRecipe(n_epochs=1, n_ctx=4)}
 QUICK = {
-    "NegPromptDetector": {"positive_steps": 2, "negative_steps": 3},
-    "CoOpDetector": {"n_epochs": 1, "n_ctx": 4},
-    "LoCoOpDetector": {"n_epochs": 1, "n_ctx": 4},
-    "SCTDetector": {"n_epochs": 1, "n_ctx": 4},
-    "LSNDetector": {"n_epochs": 1, "n_ctx": 4},
+    "NegPromptDetector": {"recipe__positive_steps": 2, "recipe__negative_steps": 3},
+    "CoOpDetector": COOP,
+    "LoCoOpDetector": COOP,
+    "SCTDetector": COOP,
+    "LSNDetector": COOP,
     "EOEDetector": {"outlier_names": ["ladder", "octopus"]},
-    "NegLabelDetector": {"words": SHAPE_NAMES, "fraction": 0.5, "n_groups": 3},
+    "NegLabelDetector": {"words": Words(SHAPE_NAMES, fraction=0.5), "n_groups": 3},
     "CSPDetector": {
-        "words": SHAPE_NAMES, "adjectives": list(COLORS), "superclasses": ["thing"], "fraction": 0.5,
-        "n_groups": 3,
+        "words": Words(SHAPE_NAMES, fraction=0.5), "adjectives": list(COLORS),
+        "superclasses": ["thing"], "n_groups": 3,
     },
     "ZOCDetector": {"candidate_labels": words_for},
 }  # fmt: skip
@@ -45,7 +47,7 @@ def quick(label, experiment, parameters):
 
 
 def _varied(parameters):
-    return {k: parameters[k] for k in ("n_negative", "one_stage") if k in parameters}
+    return {k: parameters[k] for k in parameters if k in ("recipe__n_negative", "recipe__one_stage")}
 
 
 def write_images(folder, images, prefix="image"):

@@ -194,7 +194,8 @@ def test_photos_are_tested_on_what_was_not_drawn(run, imagenet, tmp_path):
     (root / "outlier_names.txt").write_text("ladder\n\noctopus\nLadder\n")
     result = run(
         "photos", data=root, detectors=["MCMDetector", "EOEDetector", "NegPromptDetector"], seeds=2,
-        configure=None, settings={"NegPromptDetector": {"positive_steps": 1, "negative_steps": 1}},
+        configure=None,
+        settings={"NegPromptDetector": {"recipe__positive_steps": 1, "recipe__negative_steps": 1}},
     )  # fmt: skip
     cells = by_cell(result)
     assert {cell[3] for cell in cells} == {0, 1}

@@ -79,7 +79,7 @@ class TestScores:
     @pytest.mark.parametrize("temperature", [1e-5, 0.01, 1e5])
     def test_the_detector_scores_cosines_to_its_bank(self, embedded, bank, score, function, temperature):
         X, y = embedded
-        detector = CLIPNDetector(text_bank=bank, score=score, score_temperature=temperature).fit(X, y)
+        detector = CLIPNDetector(text_bank=bank, score_func=score, score_temperature=temperature).fit(X, y)
         positive, negative = (
             rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (bank.positive, bank.negative)
         )
@@ -96,7 +96,7 @@ class TestDetecting:
         strange = CLIPImageEncoder(model="skneg-tiny").transform(strange_scenes)
 
         def area(file):
-            detector = CLIPNDetector(model="skneg-tiny", no_encoder=file, score=score).fit(*embedded)
+            detector = CLIPNDetector(model="skneg-tiny", no_encoder=file, score_func=score).fit(*embedded)
             return auroc(detector.score_samples(embedded[0]), detector.score_samples(strange))
 
         assert area(no_file) > 0.95
@@ -146,7 +146,7 @@ class TestDetecting:
         np.testing.assert_array_equal(pickle.loads(data).score_samples(embedded[0]), expected)
 
     def test_parameters_survive_cloning(self, no_file):
-        detector = CLIPNDetector(no_encoder=no_file, score="ctw", no_templates=["not {}"], batch_size=3)
+        detector = CLIPNDetector(no_encoder=no_file, score_func="ctw", no_templates=["not {}"], batch_size=3)
         assert clone(detector).get_params() == detector.get_params()
 
 
@@ -178,7 +178,7 @@ class TestBadParameters:
             ({}, InputError, "no_encoder must be.*train_no_encoder"),
             ({"no_encoder": 5}, InputTypeError, "no_encoder must be the path.*got a int"),
             ({"no_encoder": "gone.pt"}, BackboneError, "gone.pt.*train_no_encoder"),
-            ({"no_encoder": "x", "score": "max"}, InputError, "score must be one of"),
+            ({"no_encoder": "x", "score_func": "max"}, InputError, "score_func must be one of"),
             ({"no_encoder": "x", "no_templates": "not"}, InputError, "no_templates holds 'not'"),
             ({"no_encoder": "x", "no_templates": [3]}, InputError, "no_templates holds 3"),
             ({"no_encoder": "x", "no_templates": []}, InputError, "no_templates is empty"),

@@ -1,5 +1,6 @@
 import copy
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,7 +9,8 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from skneg import CalibrationWarning, EnergyDetector, MaxLogitDetector, MCMDetector, MSPDetector, SknegError
-from skneg.detectors._ensemble import ScoreEnsemble, _combine
+from skneg.detectors._ensemble import ScoreEnsemble
+from skneg.detectors._members import combine
 from skneg.detectors._zoc import ZOCDetector
 from skneg.errors import InputError, InputTypeError, VocabularyError
 from skneg.metrics import auroc
@@ -43,7 +45,7 @@ class TestScore:
         X = np.concatenate([embedded[0], strange])
         expected = np.zeros(len(X))
         for member in members:
-            own = member._calibration_scores()
+            own = member.score_samples(member.calibration_embeddings_)
             for row, score in enumerate(member.score_samples(X)):
                 expected[row] += (1 + sum(c <= score for c in own)) / (len(own) + 1) / len(members)
         np.testing.assert_allclose(ScoreEnsemble(members).score_samples(X), expected, atol=1e-12)
@@ -112,9 +114,9 @@ class TestThreshold:
             for _ in range(1000):
                 common = rng.normal(size=(1, 59))
                 draws = shared * common + np.sqrt(1 - shared**2) * rng.normal(size=(3, 59))
-                stub = _Stub(draws[:, :39])
-                scale = stub.ensemble._make_scale(stub.members, [])
-                scores = _combine(draws[:, 39:], scale.references, "p_value")
+                ensemble = ScoreEnsemble([MCMDetector()], contamination=0.1)
+                scale = ensemble._make_scale(members_with(draws[:, :39]), all_used=True)
+                scores = combine(draws[:, 39:], scale.references, "p_value")
                 rejected += (scores < scale.offset).mean() / 1000
             # One standard error is about 0.002.
             assert 0.1 - 1 / 40 - 0.006 < rejected < 0.1 + 0.006
@@ -156,18 +158,14 @@ class TestThreshold:
         assert (fresh != before).any()
 
 
-class _Stub:
-    """Members with given calibration scores."""
-
-    def __init__(self, scores):
-        self.members = []
-        for own in scores:
-            member = MCMDetector()
-            member.calibration_embeddings_ = scores
-            member.calibration_names_ = None
-            member._calibration_scores = lambda own=own: own
-            self.members.append(member)
-        self.ensemble = ScoreEnsemble(self.members, contamination=0.1)
+def members_with(scores):
+    """Members with given scores of the same calibration images."""
+    return SimpleNamespace(
+        detectors=list(scores),
+        facts=lambda: [],
+        calibration_scores=lambda: list(scores),
+        same_images=lambda: True,
+    )
 
 
 class TestPredicting:
@@ -197,16 +195,16 @@ class TestPredicting:
             ensemble.score_samples(scenes[0]), ensemble.score_samples(embedded[0]), atol=1e-5
         )
 
-    def test_members_of_one_backbone_encode_images_once(self, members, scenes, monkeypatch):
+    def test_members_of_one_backbone_embed_once(self, members, scenes, monkeypatch):
         calls = []
-        original = MCMDetector._encode_images
+        original = MCMDetector._embed
 
         def watch(self, X):
             calls.append(type(self))
             return original(self, X)
 
         for kind in KINDS:
-            monkeypatch.setattr(kind, "_encode_images", watch)
+            monkeypatch.setattr(kind, "_embed", watch)
         ScoreEnsemble(members).predict(scenes[0][:4])
         assert len(calls) == 1
 
@@ -288,7 +286,7 @@ class TestVocabulary:
         before = ensemble.score_samples(embedded[0])
         with pytest.raises(VocabularyError, match="new names need new rows"):
             ensemble.set_vocabulary([*KNOWN, *STRANGE])
-        assert all(member.classes_.tolist() == sorted(KNOWN) for member in ensemble._members())
+        assert all(member.classes_.tolist() == sorted(KNOWN) for member in ensemble._members().detectors)
         np.testing.assert_array_equal(ensemble.score_samples(embedded[0]), before)
 
 

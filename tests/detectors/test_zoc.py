@@ -1,5 +1,6 @@
 import copy
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,8 +9,11 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from skneg import CLIPImageEncoder, MCMDetector, SknegError
-from skneg.detectors._zoc import ZOCDetector, _CaptionedImages, _NamedBank
+from skneg._fitting import calibration_scores
+from skneg.bank import TextBank
+from skneg.detectors._zoc import ZOCDetector
 from skneg.errors import ImageError, InputError, VocabularyError
+from skneg.images import CaptionedImages
 from skneg.metrics import auroc
 
 from ..conftest import KNOWN, STRANGE
@@ -19,7 +23,7 @@ def nearest_words(images):
     """The three of all ten shapes that lie nearest to each image."""
     words = [*KNOWN, *STRANGE]
     detector = MCMDetector(model="skneg-tiny", templates="a drawing of a {}")
-    cosines = CLIPImageEncoder(model="skneg-tiny").transform(images) @ detector._embed_texts(words).T
+    cosines = CLIPImageEncoder(model="skneg-tiny").transform(images) @ detector._embed_names(words).T
     return [[words[i] for i in row] for row in np.argsort(-cosines, axis=1)[:, :3]]
 
 
@@ -36,6 +40,11 @@ def fitted(scenes):
     return zoc().fit(*scenes)
 
 
+def state_of(bank, names):
+    """As much of a fitted state as a score reads."""
+    return SimpleNamespace(text_bank_=bank, class_names_=list(names))
+
+
 class TestScore:
     @pytest.mark.parametrize("temperature", [1e-4, 0.01, 1.0, 1e4])
     def test_closed_form_on_random_cosines(self, temperature):
@@ -46,10 +55,10 @@ class TestScore:
             return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
         vectors = dict(zip("uvwxyz", unit(6), strict=True))
-        bank = _NamedBank(unit(4), np.empty((0, 16), np.float32), names=("A", "b", "c", "w"))
+        bank = TextBank.from_positives(unit(4))
         words = [(), ("u",), ("u", "v", "x", "y", "z"), ("w", "v"), ("w",)]
-        Z = _CaptionedImages(unit(5), words, vectors)
-        scores = ZOCDetector(score_temperature=temperature)._score(Z, bank)
+        Z = CaptionedImages(unit(5), words, vectors)
+        scores = ZOCDetector(score_temperature=temperature)._score(state_of(bank, "Abcw"), Z)
         for embedding, own, score in zip(Z.embeddings, words, scores, strict=True):
             rest = [vectors[word] for word in own if word != "w"]
             z = (np.stack([*bank.positive, *rest]).astype(np.float64) @ embedding) / temperature
@@ -62,11 +71,11 @@ class TestScore:
             assert np.isfinite(score)
 
     def test_shares_that_round_to_one_keep_their_order(self):
-        bank = _NamedBank(np.eye(3, dtype=np.float32), np.empty((0, 3), np.float32), names=("a", "b", "c"))
+        bank = TextBank.from_positives(np.eye(3, dtype=np.float32))
         towards = np.array([0.0, 0.1, 0.2], dtype=np.float32)
         embeddings = np.stack([np.sqrt(1 - towards**2), np.zeros(3), towards], axis=1).astype(np.float32)
-        Z = _CaptionedImages(embeddings, [("d",)] * 3, {"d": np.array([0, 0, 0.9], dtype=np.float32)})
-        scores = ZOCDetector(score_temperature=0.01)._score(Z, bank)
+        Z = CaptionedImages(embeddings, [("d",)] * 3, {"d": np.array([0, 0, 0.9], dtype=np.float32)})
+        scores = ZOCDetector(score_temperature=0.01)._score(state_of(bank, "abc"), Z)
         assert np.exp(scores[0]) == 1
         assert scores[0] > scores[1] > scores[2]
 
@@ -120,13 +129,13 @@ class TestCalls:
     def test_each_distinct_word_is_encoded_once_per_call(self, scenes, monkeypatch):
         detector = zoc(same_words).fit(*scenes)
         encoded = []
-        original = ZOCDetector._embed_texts
+        original = ZOCDetector._embed_names
 
-        def watch(self, names, templates=None):
+        def watch(self, names):
             encoded.append(list(names))
-            return original(self, names, templates)
+            return original(self, names)
 
-        monkeypatch.setattr(ZOCDetector, "_embed_texts", watch)
+        monkeypatch.setattr(ZOCDetector, "_embed_names", watch)
         detector.predict(scenes[0][:10])
         assert encoded == [["fish", "crown", "Star"]]
 
@@ -185,11 +194,12 @@ class TestVocabulary:
 
     def test_calibration_adds_the_own_class_of_each_image(self, fitted):
         moved = copy.deepcopy(fitted).set_vocabulary(STRANGE)
-        scores = moved._calibration_scores()
+        kept = moved._state.calibrator
+        scores = calibration_scores(moved, moved._state, kept.images, kept.names)
         for name in ("star", "key"):
             rows = np.array(moved.calibration_names_) == name
             own = copy.deepcopy(fitted).set_vocabulary([*STRANGE, name])
-            expected = own._score(own.calibration_embeddings_[rows])
+            expected = own._score(own._state, own.calibration_embeddings_[rows])
             np.testing.assert_allclose(scores[rows], expected, rtol=1e-3, atol=1e-9)
 
     def test_going_back_restores_everything(self, fitted):

@@ -3,7 +3,7 @@
 import matplotlib
 import pytest
 
-from skneg import CLIPImageEncoder, NegPromptDetector
+from skneg import CLIPImageEncoder, NegPromptDetector, PromptRecipe
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -18,7 +18,10 @@ def _close_figures():
 @pytest.fixture(scope="session")
 def detector(embedded):
     return NegPromptDetector(
-        model="skneg-tiny", positive_steps=3, negative_steps=5, random_state=0, contamination=0.1
+        model="skneg-tiny",
+        recipe=PromptRecipe(positive_steps=3, negative_steps=5),
+        random_state=0,
+        contamination=0.1,
     ).fit(*embedded)
 
 

@@ -13,7 +13,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 import skneg.plotting
-from skneg import CLIPImageEncoder, MCMDetector, NegPromptDetector
+from skneg import CLIPImageEncoder, MCMDetector, NegPromptDetector, PromptRecipe
 from skneg.errors import InputError, InputTypeError, MissingDependencyError
 from skneg.plotting._display import styles
 
@@ -130,7 +130,8 @@ class TestEveryDisplayOfImages:
 
     def test_pipelines_and_searches_are_unwrapped(self, display, detector, scenes, embedded, strange_scenes):
         pipeline = make_pipeline(CLIPImageEncoder(model="skneg-tiny"), NegPromptDetector(
-            model="skneg-tiny", positive_steps=3, negative_steps=5, random_state=0, contamination=0.1,
+            model="skneg-tiny", recipe=PromptRecipe(positive_steps=3, negative_steps=5),
+            random_state=0, contamination=0.1,
             class_names=detector.class_names_,
         ))  # fmt: skip
         search = GridSearchCV(pipeline, {"negpromptdetector__n_negative": [2]}, cv=2)

@@ -7,6 +7,7 @@ from matplotlib import pyplot as plt
 from skneg import CoOpDetector, MCMDetector
 from skneg.errors import InputError, InputTypeError
 from skneg.plotting import TrainingCurveDisplay
+from skneg.prompts import CoOpRecipe
 
 
 def test_every_term_of_every_step_is_drawn_and_handed_back(detector):
@@ -23,7 +24,9 @@ def test_every_term_of_every_step_is_drawn_and_handed_back(detector):
 
 
 def test_other_prompt_learners_are_drawn_too(embedded):
-    detector = CoOpDetector(model="skneg-tiny", n_epochs=1, n_ctx=4, random_state=0).fit(*embedded)
+    detector = CoOpDetector(model="skneg-tiny", recipe=CoOpRecipe(n_epochs=1, n_ctx=4), random_state=0).fit(
+        *embedded
+    )
     assert list(TrainingCurveDisplay.from_estimator(detector).axes_) == ["positive/cross_entropy"]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ._optional import require
+from .._utils import require
 
 _SHOWN = 10  # rows of a printed table
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputTypeError, PersistenceError
+from .errors import InputTypeError, PersistenceError
 
 # After 8 bytes with the length of safetensors' own header.
 _MAGIC = b'{"__metadata__":{"skneg":"'
@@ -147,12 +147,6 @@ def write_bytes(path: str | os.PathLike, data: bytes | bytearray, durable: bool 
         ) from error
     if durable:
         _sync_folder(target.parent)
-
-
-def sha256_of_file(path: str | os.PathLike) -> str:
-    """The sha256 of any file, in hexadecimal."""
-    with open(Path(path).expanduser(), "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _is_marked(data: bytes | bytearray) -> bool:

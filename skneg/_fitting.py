@@ -1,0 +1,216 @@
+"""How a detector's state is made: from images and labels, for another vocabulary, for another threshold.
+
+Functions on any detector; what a method does by its own lies in its hooks (see `skneg.base`).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ._reading import count_images, read_images
+from ._sklearn import check_columns
+from ._state import FittedState
+from ._utils import check_seed, stacklevel_outside
+from .errors import CalibrationWarning, InputError, InputTypeError, PersistenceError, VocabularyError
+from .images import is_embeddings
+from .threshold import Calibrator, smallest_calibration_set, split_for_calibration
+from .vocabulary import (
+    ClassNames,
+    Vocabulary,
+    build_vocabulary,
+    check_labels,
+    name_classes,
+    replace_vocabulary,
+    resolve_unknown_label,
+)
+
+_WHOSE = "the threshold"
+
+
+@dataclass(frozen=True, eq=False)
+class _Labelled:
+    """What `y` and `class_names` say: the classes, the rows of known ones, and the class of each."""
+
+    vocabulary: Vocabulary
+    unknown_label: Any
+    rows: np.ndarray
+    targets: np.ndarray | None  # None without y
+
+
+def fit_state(detector: Any, X: Any, y: Any, class_names: ClassNames | None) -> FittedState:
+    """The state that `fit` makes."""
+    n_images = count_images(detector, X)
+    if n_images == 0:
+        raise InputError("X holds no images (found array with 0 sample(s)); at least 1 is required.")
+    labelled = _read_labels(detector, y, n_images, class_names)
+    names, rows, targets = labelled.vocabulary.names, labelled.rows, labelled.targets
+    columns: dict[str, Any] = {}
+    if is_embeddings(X):
+        X, columns = check_columns(X, detector, None)
+    Z = detector._represent(read_images(detector, X, None))
+    if len(rows) < n_images or not isinstance(Z, np.ndarray):
+        Z = Z[rows]
+    held_out, names_of_held, seed = Z, None, 0
+    if targets is not None:
+        train = held = np.arange(len(rows))
+        if detector.training != "none":
+            random_state = check_seed(detector.random_state)
+            train, held = split_for_calibration(
+                targets, detector.calibration, detector.contamination, random_state
+            )
+            seed = int(random_state.randint(np.iinfo(np.int32).max))
+        names_of_held = [names[target] for target in targets[held]]
+        if len(train) < len(rows):
+            held_out, Z, targets = Z[held], Z[train], targets[train]
+    learned = detector._learn(Z, targets, names, seed)
+    state = FittedState(
+        labelled.vocabulary,
+        labelled.unknown_label,
+        detector._space()[1],
+        learned,
+        detector._prepare(learned, names),
+        columns=columns,
+    )
+    scores = calibration_scores(detector, state, held_out, names_of_held)
+    calibrator = Calibrator.of(held_out, names_of_held, scores, detector.contamination, _WHOSE)
+    return replace(state, calibrator=calibrator)
+
+
+def with_vocabulary(
+    detector: Any, state: FittedState, learned: Mapping[str, Any], class_names: ClassNames
+) -> FittedState:
+    """The state with other classes, and with what was learned replaced by `learned`."""
+    vocabulary = replace_vocabulary(class_names, like=state.classes_)
+    model = detector._prepare(learned, vocabulary.names)
+    changed = replace(state, vocabulary=vocabulary, learned=learned, model=model)
+    images, of_images = state.calibrator.images, state.calibrator.names
+    if of_images is None and not set(state.class_names_) <= set(vocabulary.names):
+        warnings.warn(
+            "the images that set the threshold have no labels, so each counts as of the class that was "
+            "nearest to it: the new threshold is a guess. calibrate(X) with images of the new classes "
+            "sets one that holds; labels in fit or calibrate avoid the guess.",
+            CalibrationWarning,
+            stacklevel=stacklevel_outside(),
+        )
+        nearest = detector._posterior(state, images).argmax(axis=1)
+        of_images = [state.class_names_[number] for number in nearest]
+    try:
+        scores = calibration_scores(detector, changed, images, of_images)
+    except InputError as error:
+        warnings.warn(
+            f"the threshold stays as it was: {error} Call calibrate(X, y) with images of the new classes.",
+            CalibrationWarning,
+            stacklevel=stacklevel_outside(),
+        )
+        return replace(changed, calibrator=replace(state.calibrator, names=of_images))
+    calibrator = Calibrator.of(images, of_images, scores, detector.contamination, _WHOSE)
+    return replace(changed, calibrator=calibrator)
+
+
+def recalibrate(detector: Any, state: FittedState, X: Any, y: Any) -> FittedState:
+    """The state with a threshold from other images, or from the same ones scored again."""
+    images, names = state.calibrator.images, state.calibrator.names
+    if X is None:
+        if y is not None:
+            raise InputError("calibrate got y without X: labels say nothing without their images.")
+    else:
+        n_images = count_images(detector, X)
+        rows, names = np.arange(n_images), None
+        if y is not None:
+            rows, names = _known_rows(state, check_labels(y, n_images))
+        needed = smallest_calibration_set(detector.contamination)
+        if len(rows) < needed:
+            raise InputError(
+                f"{len(rows)} images of known classes are too few for "
+                f"contamination={detector.contamination}: at least {needed} are needed. Give more images, "
+                "or set a larger contamination."
+            )
+        images = detector._represent(read_images(detector, X, state))[rows]
+    scores = calibration_scores(detector, state, images, names)
+    return replace(state, calibrator=Calibrator.of(images, names, scores, detector.contamination))
+
+
+def calibration_scores(detector: Any, state: FittedState, images: Any, names: list[str] | None) -> np.ndarray:
+    """Scores of the images that set the threshold, in their order, as far as they can be scored.
+
+    Images whose class is not in the vocabulary are scored with it added, or left out where the method
+    cannot know it.
+    """
+    known = set(state.class_names_)
+    stays = np.array([name in known for name in names or ()], dtype=bool)
+    if names is None or stays.all():
+        return detector._score(state, images)
+    scores = np.empty(len(names))
+    scores[stays] = detector._score(state, images[stays]) if stays.any() else []
+    gone = [name for name in names if name not in known]
+    others = detector._score_of_missing(state, images[~stays], gone)
+    if others is None:
+        if not stays.any():
+            raise InputError("none of the images that set the threshold belongs to a known class.")
+        return scores[stays]
+    scores[~stays] = others
+    return scores
+
+
+def check_answers(detector: Any, state: FittedState) -> None:
+    """Refuse a state whose parts do not fit together, by having it score one image that it has kept."""
+    if detector.needs == "pixels":
+        return  # its scores need the model, which is loaded when first needed
+    with np.errstate(all="ignore"):
+        image = state.calibrator.images[np.arange(1)]
+        score, posterior = detector._score(state, image), detector._posterior(state, image)
+    name = type(detector).__name__
+    if score.shape != (1,) or posterior.shape != (1, len(state.classes_)):
+        raise PersistenceError(f"its {name} gives scores of a wrong shape.")
+    if not np.isfinite(score).all() or not np.isfinite(posterior).all():
+        raise PersistenceError(f"its {name} gives scores that are not finite.")
+
+
+def _read_labels(detector: Any, y: Any, n_images: int, class_names: ClassNames | None) -> _Labelled:
+    rows = np.arange(n_images)
+    if y is None and detector.training == "none":
+        if class_names is None:
+            raise VocabularyError("without y, class_names must say which classes are known.")
+        vocabulary = name_classes(class_names)
+        unknown_label = resolve_unknown_label(detector.unknown_label, vocabulary.labels)
+        return _Labelled(vocabulary, unknown_label, rows, None)
+    labels = check_labels(y, n_images)
+    unknown_label = resolve_unknown_label(detector.unknown_label, labels)
+    if unknown_label is not None:
+        rows = np.flatnonzero(labels != unknown_label)
+    seen = np.unique(labels[rows])
+    if len(seen) == 0:
+        raise InputError(
+            f"y has no known class: all {n_images} labels are unknown_label ({unknown_label!r})."
+        )
+    if class_names is None and not detector.reads_names:
+        class_names = {label: str(label) for label in seen.tolist()}
+    vocabulary = build_vocabulary(seen, class_names)
+    order = np.argsort(vocabulary.labels, kind="stable")
+    targets = order[np.searchsorted(vocabulary.labels, labels[rows], sorter=order)]
+    return _Labelled(vocabulary, unknown_label, rows, targets)
+
+
+def _known_rows(state: FittedState, labels: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """The rows that are not labelled unknown, and the names of their classes."""
+    if len(labels) and (labels.dtype.kind == "U") != (state.classes_.dtype.kind == "U"):
+        raise InputTypeError(
+            f"y has labels such as {labels[0].item()!r}; this detector's are such as "
+            f"{state.classes_[0].item()!r}."
+        )
+    name_of = dict(zip(state.classes_.tolist(), state.class_names_, strict=True))
+    rows = np.arange(len(labels))
+    if state.unknown_label is not None:
+        rows = np.flatnonzero(labels != state.unknown_label)
+    for row in rows:
+        if labels[row] not in name_of:
+            raise InputError(
+                f"y has label {labels[row].item()!r} in row {row}, which is not one of classes_. Leave "
+                "the row out, label it unknown, or name the class with set_vocabulary first."
+            )
+    return rows, [name_of[label] for label in labels[rows].tolist()]

@@ -1,0 +1,77 @@
+"""What a detector makes of X, and the model that it needs for that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ._sklearn import check_columns
+from ._state import FittedState
+from ._utils import unit_rows
+from .errors import InputError
+from .images import as_image_sequence, is_embeddings
+
+if TYPE_CHECKING:
+    from .backbone import Backbone
+
+# The names of the models that the `fit` under way has used; None outside `fit`.
+_used: ContextVar[list[str] | None] = ContextVar("used", default=None)
+
+
+@contextmanager
+def noting_models() -> Iterator[list[str]]:
+    """Within this context, the names of all models that are used."""
+    used: list[str] = []
+    token = _used.set(used)
+    try:
+        yield used
+    finally:
+        _used.reset(token)
+
+
+def loaded_backbone(detector: Any) -> Backbone:
+    """The model, loaded when first needed; checked where a file says which weights it must have."""
+    backbone = detector._encoder().backbone()
+    used, state = _used.get(), vars(detector).get("_state")
+    if used is not None:
+        used.append(backbone.name)
+    elif state is not None and state.backbone is not None:
+        from .persistence import check_backbone
+
+        check_backbone(backbone, state.backbone)
+    return backbone
+
+
+def read_images(detector: Any, X: Any, state: FittedState | None) -> Any:
+    """X checked: a unit-norm matrix of embeddings, or a sequence of images; `state` is None in `fit`."""
+    if is_embeddings(X):
+        X, _ = check_columns(X, detector, None if state is None else state.columns)
+    elif not _is_patches(detector, X):
+        return as_image_sequence(X)
+    if len(X) == 0:
+        raise InputError("X holds no images (found array with 0 sample(s)).")
+    if state is None:
+        width = detector._space()[0]
+    else:
+        bank = getattr(state, "text_bank_", None)
+        width = (state.calibrator.images if bank is None else bank.positive).shape[-1]
+    if width is not None and X.shape[-1] != width:
+        raise InputError(
+            f"X has {X.shape[-1]} columns, but model={detector.model!r} embeds in {width} dimensions."
+        )
+    return unit_rows(X)
+
+
+def count_images(detector: Any, X: Any) -> int:
+    """The number of rows of X, nothing decoded."""
+    return len(X) if is_embeddings(X) or _is_patches(detector, X) else len(as_image_sequence(X))
+
+
+def _is_patches(detector: Any, X: Any) -> bool:
+    """Whether X is what ``CLIPImageEncoder(local=True)`` gives, and the method takes it."""
+    is_floats = isinstance(X, np.ndarray) and X.ndim == 3 and X.dtype.kind == "f"
+    return is_floats and detector.needs == "local features"

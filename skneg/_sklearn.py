@@ -1,0 +1,105 @@
+"""How skneg fits into scikit-learn: its private names, wrapped estimators, signatures, typed checks."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from functools import reduce
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import validate_data
+
+from .errors import InputError, InputTypeError
+
+# What an estimator's HTML diagram links to, instead of scikit-learn's pages.
+DOC_LINK = "https://pypi.org/project/skneg/"
+
+Prepare = Callable[[Any], Any]
+
+# What a user changes first stands first in `help`.
+_FIRST = ("self", "detectors", "model", "class_names", "contamination", "random_state")
+
+
+def register_scorers(scorers: Mapping[str, Callable[..., float]]) -> None:
+    """Make scorers known to scikit-learn by name, so that ``scoring="<name>"`` works.
+
+    scikit-learn looks names up in one table, but checks them against copies of its keys that modules
+    took while they were imported; those that are imported already get the names as well. Should a
+    release keep them elsewhere, scikit-learn refuses the names, and the scorers work as objects.
+    """
+    try:
+        from sklearn.metrics._scorer import _SCORERS
+        from sklearn.utils._param_validation import StrOptions
+    except ImportError:
+        return
+    _SCORERS.update(scorers)
+    for name, module in list(sys.modules.items()):
+        if not name.startswith("sklearn."):
+            continue
+        for item in list(vars(module).values()):
+            for holder in ("_skl_parameter_constraints", "_parameter_constraints"):
+                constraints = vars(item).get(holder) if hasattr(item, "__dict__") else None
+                for option in (constraints or {}).get("scoring", ()):
+                    if isinstance(option, StrOptions) and "accuracy" in option.options:
+                        option.options.update(scorers)
+
+
+def share_parameters(cls: type) -> None:
+    """Write inherited parameters into the signature of an ``__init__`` that takes ``**shared``.
+
+    So a detector lists its own parameters only, and scikit-learn and `help` see all of them.
+    """
+    if "__init__" not in vars(cls):
+        return
+    own = dict(inspect.signature(cls.__init__).parameters)  # type: ignore[misc]
+    inherited: dict[str, inspect.Parameter] = {}
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in own.values()):
+        inherited = dict(inspect.signature(super(cls, cls).__init__).parameters)  # type: ignore[arg-type]
+    own = {name: p for name, p in own.items() if p.kind is not p.VAR_KEYWORD}
+    merged = {**own, **{name: p for name, p in inherited.items() if name not in own}}
+    first = {name: merged[name] for name in _FIRST if name in merged}
+    ordered = {**first, **merged}
+    cls.__init__.__signature__ = inspect.Signature(list(ordered.values()))  # type: ignore[misc, attr-defined]
+
+
+def unwrap(estimator: Any) -> tuple[Any, Prepare]:
+    """The detector at the end of Pipelines and searches, and what must be done to X before it."""
+    from sklearn.pipeline import Pipeline
+
+    steps: list[Prepare] = []
+    while True:
+        if hasattr(estimator, "best_estimator_"):
+            estimator = estimator.best_estimator_
+        elif isinstance(estimator, Pipeline):
+            if len(estimator) > 1:
+                steps.append(estimator[:-1].transform)
+            estimator = estimator[-1]
+        else:
+            return estimator, lambda X: reduce(lambda Z, step: step(Z), steps, X)
+
+
+def check_columns(
+    X: Any, estimator: Any, known: Mapping[str, Any] | None
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """A float64 matrix in any container, checked as scikit-learn does, with typed errors.
+
+    Returned with ``n_features_in_`` and ``feature_names_in_`` of X. `known` holds those of `fit`, which X
+    is compared with; None in `fit` itself. The estimator is not changed.
+    """
+    if hasattr(X, "detach"):
+        X = X.detach().float().cpu().numpy()
+    # scikit-learn notes the columns on the estimator that it checks for; `fit` may still fail.
+    stand_in = type(type(estimator).__name__, (BaseEstimator,), {})()
+    vars(stand_in).update(known or {})
+    try:
+        X = validate_data(
+            stand_in, X, reset=known is None, dtype=np.float64, ensure_all_finite=False, estimator=estimator
+        )
+    except TypeError as error:
+        raise InputTypeError(str(error)) from error
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    return X, {name: value for name, value in vars(stand_in).items() if name.endswith("_in_")}

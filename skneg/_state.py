@@ -1,0 +1,184 @@
+"""What a fitted detector knows, as one object that never changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from .errors import PersistenceError, VocabularyError
+from .threshold import Calibrator
+from .vocabulary import Vocabulary
+
+# Fitted attributes that every detector has, and where they are.
+_SHARED = {
+    "classes_": lambda state: state.vocabulary.labels,
+    "class_names_": lambda state: list(state.vocabulary.names),
+    "unknown_label_": lambda state: state.unknown_label,
+    "temperature_": lambda state: state.temperature,
+    "offset_": lambda state: state.calibrator.offset,
+    "calibration_embeddings_": lambda state: state.calibrator.images,
+    "calibration_names_": lambda state: state.calibrator.names,
+    "calibration_scores_": lambda state: state.calibrator.scores,
+    "backbone_": lambda state: None if state.backbone is None else state.backbone["name"],
+}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and bool(np.isfinite(float(value)))
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _is_floats(value: Any, *ndim: int) -> bool:
+    is_array = isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.ndim in ndim
+    return is_array and len(value) > 0 and bool(np.isfinite(value).all())
+
+
+def _is_labels(value: Any) -> bool:
+    if not isinstance(value, np.ndarray) or value.ndim != 1 or value.dtype.kind not in "iufU":
+        return False
+    is_finite = value.dtype.kind == "U" or bool(np.isfinite(value).all())
+    return is_finite and len(np.unique(value)) == len(value)
+
+
+def _is_named(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(k, str) and k.endswith("_") for k in value)
+
+
+# What a file must hold of a state, and of what kind each part is.
+_KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "classes_": ("a vector of distinct labels", _is_labels),
+    "class_names_": ("a list of strings", _is_texts),
+    "unknown_label_": ("a label or None", lambda v: v is None or isinstance(v, str) or _is_number(v)),
+    "temperature_": ("a number above 0", lambda v: _is_number(v) and v > 0),
+    "learned": ("a mapping of fitted attributes", _is_named),
+    "model": ("a mapping of fitted attributes", _is_named),
+    "calibration_embeddings_": (
+        "an array of finite floats",
+        lambda v: _is_floats(getattr(v, "embeddings", v), 2, 3, 4),
+    ),
+    "calibration_names_": ("a list of strings or None", lambda v: v is None or _is_texts(v)),
+    "calibration_scores_": (
+        "a sorted vector of finite floats",
+        lambda v: _is_floats(v, 1) and bool((np.diff(v) >= 0).all()),
+    ),
+    "offset_": ("a finite number", _is_number),
+    "columns": ("a mapping of fitted attributes", _is_named),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class FittedState:
+    """What `fit`, `set_vocabulary` and `calibrate` make: built whole, and put in place by one assignment.
+
+    So a prediction that reads it once gets answers of one vocabulary and one threshold, whatever another
+    thread does meanwhile. Attributes of `learned` and `model` can be read as attributes of the state.
+
+    Attributes
+    ----------
+    vocabulary : Vocabulary
+        Labels and names of the known classes.
+    unknown_label : label or None
+    temperature : float
+        The model's own.
+    learned : mapping
+        What the images taught; stays when the vocabulary changes.
+    model : mapping
+        What scores need for this vocabulary, such as ``text_bank_``.
+    calibrator : Calibrator
+        The threshold. Only while `fit` runs there is none yet.
+    columns : mapping
+        ``n_features_in_`` and ``feature_names_in_``, after `fit` on embeddings.
+    backbone : mapping or None
+        ``name`` of the model that `fit` has used, and ``sha256`` and ``settings`` where a file says which
+        weights these must be.
+    """
+
+    vocabulary: Vocabulary
+    unknown_label: Any
+    temperature: float
+    learned: Mapping[str, Any]
+    model: Mapping[str, Any]
+    calibrator: Calibrator = None  # type: ignore[assignment]
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    backbone: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if self.unknown_label is not None and self.unknown_label in self.vocabulary.labels.tolist():
+            raise VocabularyError(f"unknown_label={self.unknown_label!r} is also the label of a known class.")
+
+    def __getattr__(self, name: str) -> Any:
+        if name.endswith("_") and not name.startswith("__"):
+            if name in _SHARED:
+                return _SHARED[name](self)
+            for part in (self.model, self.learned, self.columns):
+                if name in part:
+                    return part[name]
+        raise AttributeError(name)
+
+    def with_classes(self, names: list[str], model: Mapping[str, Any]) -> FittedState:
+        """The same for other class names, which are their own labels."""
+        return replace(self, vocabulary=Vocabulary(np.array(names), tuple(names)), model=model)
+
+    def as_values(self) -> dict[str, Any]:
+        """The parts as plain mappings, for a file."""
+        calibrator = self.calibrator
+        return {
+            "classes_": self.vocabulary.labels,
+            "class_names_": list(self.vocabulary.names),
+            "unknown_label_": self.unknown_label,
+            "temperature_": self.temperature,
+            "learned": dict(self.learned),
+            "model": dict(self.model),
+            "calibration_embeddings_": calibrator.images,
+            "calibration_names_": calibrator.names,
+            "calibration_scores_": calibrator.scores,
+            "offset_": calibrator.offset,
+            "columns": dict(self.columns),
+        }
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any], backbone: Mapping[str, Any] | None) -> FittedState:
+        """The state that `as_values` came from; refuses parts that do not fit together.
+
+        Raises
+        ------
+        PersistenceError, VocabularyError
+            Names what is wrong.
+        """
+        for name, (what, holds) in _KINDS.items():
+            if name not in values:
+                raise PersistenceError(f"it lacks {name!r}.")
+            if not holds(values[name]):
+                raise PersistenceError(f"it has {values[name]!r:.200} as {name}, expected {what}.")
+        if strange := sorted(set(values) - set(_KINDS)):
+            raise PersistenceError(f"it has an attribute {strange[0]!r}, which no detector learns.")
+        labels, names, unknown = values["classes_"], values["class_names_"], values["unknown_label_"]
+        images, of_images = values["calibration_embeddings_"], values["calibration_names_"]
+        scores = values["calibration_scores_"]
+        if len(labels) != len(names):
+            raise PersistenceError(f"it has {len(labels)} classes_, but {len(names)} names.")
+        if unknown is not None and isinstance(unknown, str) != (labels.dtype.kind == "U"):
+            raise PersistenceError(f"it has the unknown_label_ {unknown!r} beside {labels[:5]}.")
+        if of_images is not None and len(of_images) != len(images):
+            raise PersistenceError(
+                f"it has {len(images)} calibration images, but {len(of_images)} names of them."
+            )
+        if len(scores) > len(images):
+            raise PersistenceError(f"it has {len(scores)} calibration_scores_ of {len(images)} images.")
+        return cls(
+            vocabulary=Vocabulary(labels, tuple(names)),
+            unknown_label=unknown,
+            temperature=values["temperature_"],
+            learned=values["learned"],
+            model=values["model"],
+            calibrator=Calibrator(images, of_images, scores, values["offset_"]),
+            columns=values["columns"],
+            backbone=backbone,
+        )

@@ -1,0 +1,121 @@
+"""Small helpers that every room uses: lazy names, optional packages, warnings, checks of parameters."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from importlib import import_module
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import InputError, InputTypeError, MissingDependencyError
+
+
+def attach(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """``__getattr__`` and ``__dir__`` of a package whose names are imported when first used.
+
+    `homes` says which module of the package holds each name, so that `import skneg` imports no torch.
+    """
+
+    def getattribute(name: str) -> Any:
+        if name in homes:
+            return getattr(import_module(f"{package}.{homes[name]}"), name)
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+
+    return getattribute, lambda: sorted(homes)
+
+
+def require(module: str, user: str, way_out: str = "pip install skneg[plot]") -> Any:
+    """An optional package, or an error that says how to get it."""
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(f"{user} needs {module}, which is not installed: {way_out}") from error
+
+
+def stacklevel_outside() -> int:
+    """The `stacklevel` that makes a warning point to the caller of skneg, however deep it arises."""
+    # `warnings.warn` has `skip_file_prefixes` for this from Python 3.12 on.
+    inside = tuple(
+        f"{Path(sys.modules[name].__file__ or '').parent}{os.sep}" for name in (__package__, "sklearn")
+    )
+    frame, level = sys._getframe(1), 1
+    while frame.f_code.co_filename.startswith(inside) and frame.f_back is not None:
+        frame, level = frame.f_back, level + 1
+    return level
+
+
+def unit_rows(X: np.ndarray, name: str = "X") -> np.ndarray:
+    """Float32 vectors of length 1 along the last axis; rows that are so already keep their bits.
+
+    Computed in float64 after division by the largest entry, so that no scale overflows.
+
+    Raises
+    ------
+    InputError
+        If a row is not finite or all zeros; names it and `name`.
+    """
+    # In one order: sums, and so the last bits, would depend on the layout that X came in.
+    X = np.asarray(X, dtype=np.float64, order="C")
+    largest = np.abs(X).max(axis=-1, keepdims=True)
+    for bad, what in ((~np.isfinite(largest), "NaN or infinity"), (largest == 0, "a vector of all zeros")):
+        if bad.any():
+            row = int(bad.reshape(len(X), -1).any(axis=1).argmax())
+            raise InputError(f"Input {name} contains {what}, first in row {row}.")
+    is_unit = np.abs(np.linalg.norm(X, axis=-1, keepdims=True) - 1) < 1e-6
+    X = np.where(is_unit, X, X / largest)
+    return (X / np.where(is_unit, 1, np.linalg.norm(X, axis=-1, keepdims=True))).astype(np.float32)
+
+
+def check_at_least(name: str, value: Any, least: float, kind: Any = Real) -> None:
+    if isinstance(value, bool) or not isinstance(value, kind) or not value >= least:
+        what = "an integer" if kind is Integral else "a number"
+        raise InputError(f"{name} must be {what} of at least {least}, got {value!r}.")
+
+
+def check_between(name: str, value: Any, low: float, high: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, Real) or not low < float(value) < high:
+        raise InputError(f"{name} must lie between {low} and {high}, got {value!r}.")
+
+
+def check_option(name: str, value: Any, options: Sequence[Any]) -> None:
+    if value not in options:
+        raise InputError(f"{name} must be one of {list(options)}, got {value!r}.")
+
+
+def check_templates(name: str, templates: str | Sequence[str]) -> list[str]:
+    """Prompt templates as a list, each with one ``{}`` for the name."""
+    listed = [templates] if isinstance(templates, str) else list(templates)
+    if not listed:
+        raise InputError(f"{name} is empty; give at least one, such as 'a photo of a {{}}'.")
+    for template in listed:
+        if not isinstance(template, str) or template.count("{}") != 1:
+            raise InputError(f"{name} holds {template!r}; each must be a string with one '{{}}'.")
+    return listed
+
+
+def check_seed(random_state: Any) -> np.random.RandomState:
+    """scikit-learn's `check_random_state` with our error."""
+    from sklearn.utils import check_random_state
+
+    try:
+        return check_random_state(random_state)
+    except ValueError as error:
+        raise InputError(f"random_state={random_state!r} cannot seed anything: {error}") from error
+
+
+def check_kind(name: str, value: Any, kind: type) -> None:
+    """Refuse a value that is not of a class of ours, such as a recipe of another method."""
+    if not isinstance(value, kind):
+        raise InputTypeError(f"{name} must be a {kind.__name__}, got {value!r}.")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """What a message about an unknown name ends with, a blank before it; empty where none is near."""
+    near = get_close_matches(name, list(known), n=2, cutoff=0.5)
+    return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""

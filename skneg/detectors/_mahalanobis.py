@@ -1,0 +1,69 @@
+"""Mahalanobis distance to the class means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.special import softmax
+
+from ._features import FeatureDetector, training_rows
+
+if TYPE_CHECKING:
+    from .._state import FittedState
+
+
+class MahalanobisDetector(FeatureDetector):
+    """Mahalanobis distance to the nearest class mean, under one shared covariance [1]_.
+
+    Parameters
+    ----------
+    model, class_names, contamination, random_state, calibration, unknown_label, pretrained, device, \
+precision, batch_size, verbose
+        See `NegPromptDetector`. Class names are not needed, and no model is loaded while images come as
+        embeddings, of any width.
+
+    Attributes
+    ----------
+    means_ : ndarray of shape (k, d)
+    precision_ : ndarray of shape (d, d)
+        Inverse of the shrunk covariance (Ledoit and Wolf) of the embeddings about their class means.
+
+    References
+    ----------
+    .. [1] Lee et al., "A Simple Unified Framework for Detecting Out-of-Distribution Samples and
+       Adversarial Attacks", NeurIPS 2018.
+
+    Examples
+    --------
+    >>> from skneg import MahalanobisDetector
+    >>> from skneg.datasets import make_scenes
+    >>> X, y = make_scenes(100, shapes=["star", "heart"], random_state=0)
+    >>> MahalanobisDetector(model="skneg-tiny", random_state=0).fit(X, y).score_samples(X).shape
+    (100,)
+    """
+
+    reference = "Lee et al., NeurIPS 2018"
+
+    def _prepare(self, learned: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+        from sklearn.covariance import LedoitWolf
+
+        embeddings, targets = training_rows(learned, names, type(self).__name__)
+        means = np.stack([embeddings[targets == i].mean(axis=0, dtype=np.float64) for i in range(len(names))])
+        covariance = LedoitWolf(assume_centered=True).fit(embeddings - means[targets])
+        return {"means_": means, "precision_": covariance.precision_}
+
+    def _score(self, state: FittedState, Z: np.ndarray) -> np.ndarray:
+        return -_distances(state, Z).min(axis=1)
+
+    def _posterior(self, state: FittedState, Z: np.ndarray) -> np.ndarray:
+        return softmax(-_distances(state, Z) / 2, axis=1)
+
+
+def _distances(state: FittedState, Z: np.ndarray) -> np.ndarray:
+    """Squared distances (n, k)."""
+    gaps = (Z - mean for mean in state.means_)
+    return np.stack(
+        [np.einsum("nd,de,ne->n", gap, state.precision_, gap, optimize=True) for gap in gaps], axis=1
+    )

@@ -1,0 +1,108 @@
+"""Why a detector answers as it does: the nearest classes, negatives and words of images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .._state import FittedState
+from ..vocabulary import mark_unknown
+from ._nearest_words import names_of_negatives, nearest, row_cosines
+from ._tables import Explanations
+
+
+def explain(detector: Any, X: Any) -> Explanations:
+    """What lies behind the answer to each image.
+
+    Parameters
+    ----------
+    detector : fitted detector
+    X : sequence of images, or array-like of shape (n, d) of floats
+        As in `fit`.
+
+    Returns
+    -------
+    Explanations
+        One entry for each image in arrays: the answer, the score and its distance to the threshold,
+        the p-value, the two most likely classes and the nearest negative. Prints as a table;
+        ``to_dict()`` and ``to_frame()`` give the numbers. Detectors that know classes by their
+        images have no cosines, those without negatives say nothing of them.
+
+    Examples
+    --------
+    >>> from skneg import NegPromptDetector
+    >>> from skneg.datasets import make_scenes
+    >>> X, y = make_scenes(120, shapes=["star", "heart", "tree"], random_state=0)
+    >>> detector = NegPromptDetector(model="skneg-tiny", random_state=0).fit(X, y)
+    >>> why = detector.explain(X[:3])
+    >>> (why.nearest_class == y[:3]).all() and (why.class_margin > 0).all()
+    np.True_
+    >>> why.negative_margin.shape
+    (3,)
+    """
+    state, Z = detector._see(X)
+    scores, posterior = detector._score(state, Z), detector._posterior(state, Z)
+    rows = np.arange(len(posterior))
+    first = posterior.argmax(axis=1)
+    likeliest = posterior[rows, first]
+    others = posterior.copy()
+    others[rows, first] = -np.inf
+    second = others.argmax(axis=1)
+    answer = state.classes_[first]
+    if state.unknown_label is not None:
+        answer = mark_unknown(answer, scores < state.offset_, state.unknown_label)
+    cosines = {}
+    if detector.reads_names:
+        cosines = _cosines_to_bank(state, _whole_images(detector, Z), first, second)
+    return Explanations(
+        answer=answer,
+        score=scores,
+        decision=scores - state.offset_,
+        p_value=state.calibrator.p_values(scores),
+        nearest_class=state.classes_[first],
+        nearest_posterior=likeliest,
+        second_class=state.classes_[second],
+        second_posterior=posterior[rows, second],
+        class_margin=likeliest - posterior[rows, second],
+        **cosines,
+    )
+
+
+def _cosines_to_bank(
+    state: FittedState, Z: np.ndarray, first: np.ndarray, second: np.ndarray
+) -> dict[str, Any]:
+    bank = state.text_bank_
+    to_first = row_cosines(Z, bank.positive[first])
+    columns: dict[str, Any] = {
+        "nearest_cosine": to_first,
+        "second_cosine": row_cosines(Z, bank.positive[second]),
+    }
+    if len(bank.common):
+        word = nearest(Z, bank.common, 1)[0][:, 0]
+        names = getattr(state, "words_", None) or [f"word {row}" for row in range(len(bank.common))]
+        columns["word"] = np.array(names)[word]
+        columns["word_cosine"] = row_cosines(Z, bank.common[word])
+        columns["word_margin"] = to_first - columns["word_cosine"]
+    if len(bank.negative) == 0:
+        return columns
+    negative = nearest(Z, bank.negative, 1)[0][:, 0]
+    cosine = row_cosines(Z, bank.negative[negative])
+    columns |= {
+        "negative": negative,
+        "negative_name": np.array(names_of_negatives(state))[negative],
+        "negative_cosine": cosine,
+        "negative_margin": to_first - cosine,
+    }
+    if bank.per_class:
+        columns["negative_class"] = state.classes_[negative // bank.per_class]
+    return columns
+
+
+def _whole_images(detector: Any, Z: Any) -> np.ndarray:
+    """The embeddings (n, d) of represented images."""
+    if hasattr(Z, "embeddings"):  # with words of each image
+        return Z.embeddings
+    if isinstance(Z, np.ndarray):
+        return Z[:, 0] if Z.ndim == 3 else Z  # with those of patches
+    return detector._backbone().image_tower.encode(Z, detector.batch_size)

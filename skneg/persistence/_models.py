@@ -1,0 +1,98 @@
+"""Which model and which other weights a detector stands on: recorded by hash, checked when they are used."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .._utils import stacklevel_outside
+from ..errors import BackboneError, InputError, PersistenceError
+
+
+def describe_models(detector: Any, fitted_with: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Name, sha256 and settings of the detector's model, and the sha256 of its weight files.
+
+    None where `fit` has used no model. What a file has said of it before is kept, without loading it.
+    """
+    if fitted_with is None or "sha256" in fitted_with:
+        return None if fitted_with is None else dict(fitted_with)
+    backbone = detector._encoder().backbone()
+    if backbone.name != fitted_with["name"]:
+        raise PersistenceError(
+            f"the detector was fitted with the model {fitted_with['name']!r}, but its parameters now name "
+            f"{backbone.name!r}: set them back, or fit again."
+        )
+    files = {
+        name: _sha256_of(name, getattr(detector, name), "")
+        for name in type(detector).weight_files
+        if getattr(detector, name) is not None
+    }
+    return {
+        "name": backbone.name,
+        "sha256": backbone.weights_sha256,
+        "settings": backbone.settings,
+        "files": files,
+    }
+
+
+def check_backbone(backbone: Any, recorded: Mapping[str, Any]) -> None:
+    """Refuse a model that is not the one which a file needs.
+
+    Raises
+    ------
+    BackboneError
+        If it has other weights or settings; names both.
+    """
+    if "sha256" not in recorded:
+        return
+    if backbone.weights_sha256 != recorded["sha256"]:
+        raise BackboneError(
+            f"the file needs the model {recorded['name']!r} with weights of sha256 {recorded['sha256']}; "
+            f"{backbone.name!r} has weights of sha256 {backbone.weights_sha256}."
+        )
+    for name, value in backbone.settings.items():
+        if recorded["settings"].get(name, value) != value:
+            raise BackboneError(
+                f"the file needs the model {recorded['name']!r} with {name}={recorded['settings'][name]!r}; "
+                f"{backbone.name!r} has the same weights, but {name}={value!r}."
+            )
+
+
+def check_weight_file(name: str, path: Any, recorded: Mapping[str, Any] | None) -> None:
+    """Refuse a weight file of a parameter that is gone or not the one which a file needs."""
+    expected = ((recorded or {}).get("files") or {}).get(name)
+    hint = f" If it lies elsewhere now: skneg.load(path, {name}='/path/to/file')."
+    if expected is not None and (found := _sha256_of(name, path, hint)) != expected:
+        raise PersistenceError(f"{name}={str(path)!r} has sha256 {found}, recorded is {expected}.{hint}")
+
+
+def settle_device(detector: Any, was_asked_for: bool) -> None:
+    """Replace a device that this machine lacks, with a warning; an error where the user has asked for it."""
+    if detector.device in ("auto", "cpu"):
+        return  # without importing torch
+    from ..backbone._loading import resolve_device
+
+    try:
+        resolve_device(detector.device)
+    except InputError:
+        if was_asked_for:
+            raise
+        warnings.warn(
+            f"the detector was saved with device={detector.device!r}, which this machine lacks; it now has "
+            "device='auto'. Say where it shall run with skneg.load(path, device='cpu').",
+            UserWarning,
+            stacklevel=stacklevel_outside(),
+        )
+        detector.device = "auto"
+
+
+def _sha256_of(name: str, path: str | os.PathLike, hint: str) -> str:
+    try:
+        with open(Path(path).expanduser(), "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise PersistenceError(f"{name}={str(path)!r} cannot be read ({error}).{hint}") from error

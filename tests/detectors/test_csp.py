@@ -1,0 +1,31 @@
+import numpy as np
+
+from skneg import CSPDetector, TextBank, Words
+
+RNG = np.random.default_rng(0)
+
+
+def unit(n, d=16):
+    rows = RNG.normal(size=(n, d)).astype(np.float32)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+POSITIVE, WORDS = unit(4), unit(50)
+NAMES = ["a", "b", "c", "d"]
+X = np.repeat(POSITIVE, 10, axis=0)
+
+
+def test_csp_drops_what_is_too_like_a_class_or_another_word():
+    near_class, near_word = POSITIVE[:1] + 0.01 * WORDS[:1], WORDS[:1] + 0.01 * WORDS[1:2]
+    bank = TextBank(POSITIVE, np.concatenate([WORDS, near_class, near_word]))
+    detector = CSPDetector(text_bank=bank, words=Words(max_cosine=0.95), random_state=0)
+    kept = detector.fit(X, class_names=NAMES).text_bank_.negative
+    assert len(kept) == len(WORDS)
+
+
+def test_csp_pairs_adjectives_with_broad_nouns(embedded):
+    detector = CSPDetector(
+        model="skneg-tiny", words=Words(["fish"], max_cosine=1.01), adjectives=["red", "blue"],
+        superclasses=["thing", "place"], random_state=0,
+    )  # fmt: skip
+    assert set(detector.fit(*embedded).negative_words_) == {"fish", "red thing", "blue place"}
