@@ -116,18 +116,12 @@ class CLIPImageEncoder(TransformerMixin, BaseEstimator):
         """
         images = as_image_sequence(X)
         check_at_least("batch_size", self.batch_size, 1, Integral)
-        backbone = self.backbone()
-
-        def encode(images: Any) -> np.ndarray:
-            return backbone.image_tower.encode(
-                images, self.batch_size, bool(self.verbose), local=bool(self.local)
-            )
-
         if self.cache is None:
-            return encode(images)
+            return self._encode(images)
         from .cache import EmbeddingCache, encoding_of
 
-        return EmbeddingCache(self.cache, encoding_of(backbone, self.local)).encode_through(images, encode)
+        cache = EmbeddingCache(self.cache, encoding_of(self.backbone(), self.local))
+        return cache.encode_through(images, self._encode)
 
     def backbone(self) -> Backbone:
         """The model, loaded when first needed and once in a process."""
@@ -157,6 +151,10 @@ class CLIPImageEncoder(TransformerMixin, BaseEstimator):
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
+
+    def _encode(self, images: Any) -> np.ndarray:
+        tower = self.backbone().image_tower
+        return tower.encode(images, self.batch_size, bool(self.verbose), local=bool(self.local))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

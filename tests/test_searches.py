@@ -22,6 +22,8 @@ from skneg.images import as_image_sequence
 from skneg.metrics import auroc
 from skneg.model_selection import out_of_fold_scores
 
+from .conftest import with_recipe
+
 PAGE = Path(__file__).parents[1] / "docs" / "searches.md"
 
 
@@ -32,14 +34,10 @@ class CountingEncoder(CLIPImageEncoder):
         super().__init__(model=model, cache=cache)
         self.log = log
 
-    def _encode_images(self, X, local=False):
-        images = as_image_sequence(X)
+    def _encode(self, images):
         with open(self.log, "a") as file:
             file.write("".join(f"{content_key(images[i])}\n" for i in range(len(images))))
-        return super()._encode_images(images, local)
-
-
-from .conftest import with_recipe
+        return super()._encode(images)
 
 
 @pytest.fixture(scope="module")
