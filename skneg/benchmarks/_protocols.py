@@ -58,10 +58,10 @@ def ablation(backbones: tuple[tuple[str, str | None], ...] = BACKBONES) -> Proto
         (
             *(variant(f"{model} ({tag or 'own weights'})", (model, tag), model) for model, tag in others),
             *(
-                variant(f"{n} negative{'s' * (n > 1)}", reference, f"{n}-negative", n_negative=n)
+                variant(f"{n} negative{'s' * (n > 1)}", reference, f"{n}-negative", recipe__n_negative=n)
                 for n in (1, 3, 4)
             ),
-            variant("one stage", reference, "one-stage", one_stage=True),
+            variant("one stage", reference, "one-stage", recipe__one_stage=True),
             variant(f"{reference[0]}, 2 negatives, two stages", reference, "reference"),
         ),
         paper=(_paper.TABLE_5,),

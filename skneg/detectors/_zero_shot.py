@@ -61,7 +61,8 @@ class ZeroShotDetector(TextBankDetector):
         return super()._space() if bank is None else (bank.positive.shape[1], 0.01)
 
     def _prepare(self, learned: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-        return {"text_bank_": TextBank.from_positives(self._positives(learned, names))}
+        bank = self._ready_bank(learned, names)
+        return {"text_bank_": TextBank.from_positives(self._embed_names(names)) if bank is None else bank}
 
     def _embed_names(self, names: Sequence[str]) -> np.ndarray:
         """Embeddings (k, d) of names or words in the templates."""

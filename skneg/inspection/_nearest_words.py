@@ -10,7 +10,7 @@ import numpy as np
 
 from .._state import FittedState
 from .._utils import check_at_least, check_option, check_templates, unit_rows
-from ..errors import InputError
+from ..errors import InputError, VocabularyError
 from ..words import WordBank, embed_names, embed_words, read_word_bank
 from ._tables import NearestWords
 
@@ -81,7 +81,7 @@ def nearest_words(
     else:
         words, ready = read_word_bank(word_bank)
         if ready is None:
-            embeddings = embed_names(detector._backbone().text_tower, words, [template])
+            embeddings = _embed(detector, words, template)
         else:
             embeddings = unit_rows(ready, "word_bank")
     if embeddings.shape[1] != prompts.shape[1]:
@@ -91,6 +91,13 @@ def nearest_words(
         )
     found, cosines = nearest(prompts, embeddings, n)
     return NearestWords(of, names, np.array(words)[found], cosines, labels)
+
+
+def _embed(detector: Any, words: Sequence[str], template: str) -> np.ndarray:
+    try:
+        return embed_names(detector._backbone().text_tower, words, [template])
+    except VocabularyError as error:
+        raise VocabularyError(f"word_bank has a word that is too long for the text tower: {error}") from error
 
 
 def names_of_negatives(state: FittedState) -> list[str]:
@@ -107,7 +114,10 @@ def names_of_negatives(state: FittedState) -> list[str]:
 
 def _prompts(detector: Any, state: FittedState, of: str) -> tuple[np.ndarray, list[str], np.ndarray | None]:
     """Text embeddings of prompts, what to call each, and the label of its class."""
-    who, bank = type(detector).__name__, state.text_bank_
+    who = type(detector).__name__
+    if not detector.reads_names:
+        raise InputError(f"{who} knows classes by their images and has no prompts to find words for.")
+    bank = state.text_bank_
     if of == "positive":
         return bank.positive, state.class_names_, state.classes_
     if len(bank.negative) == 0:

@@ -134,7 +134,7 @@ class TestEveryDisplayOfImages:
             random_state=0, contamination=0.1,
             class_names=detector.class_names_,
         ))  # fmt: skip
-        search = GridSearchCV(pipeline, {"negpromptdetector__n_negative": [2]}, cv=2)
+        search = GridSearchCV(pipeline, {"negpromptdetector__recipe__n_negative": [2]}, cv=2)
         ood = CLIPImageEncoder(model="skneg-tiny").transform(strange_scenes)
         expected = display.from_estimator(detector, embedded[0], ood={"new": ood}, **seeded(display)).frame()
         for fitted in (pipeline.fit(*scenes), search.fit(*scenes)):
