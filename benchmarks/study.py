@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from skneg import CalibrationWarning, NegPromptDetector
+from skneg import CalibrationWarning, NegPromptDetector, Words
 from skneg.benchmarks._features import feature_model, feature_tasks
 from skneg.benchmarks._protocols import find_protocol
 from skneg.metrics import auroc, fpr_at_tpr
@@ -31,25 +31,25 @@ from skneg.scores import energy, max_logit, mcm, negative_odds, negprompt
 # What differs from the defaults in each fit.
 FITS: dict[str, dict[str, Any]] = {
     "default": {},
-    "positives: hand-written prompt kept": {"positive_steps": 0},
-    "positives: not anchored": {"anchor_weight": 0.0},
-    "positives: anchor weight 200": {"anchor_weight": 200.0},
-    "NIS over all logits": {"nis_over": "all"},
-    "negatives start at random": {"negative_init": "random"},
-    'negatives start at "not a photo of a"': {"negative_init": "not a photo of a"},
-    "p = 1": {"n_negative": 1},
-    "p = 4": {"n_negative": 4},
-    "p = 8": {"n_negative": 8},
-    "beta 0": {"beta": 0.0},
-    "beta 1": {"beta": 1.0},
-    "gamma 0.5": {"gamma": 0.5},
-    "no textual outliers": {"outlier_weight": 0.0},
+    "positives: hand-written prompt kept": {"recipe__positive_steps": 0},
+    "positives: not anchored": {"recipe__anchor_weight": 0.0},
+    "positives: anchor weight 200": {"recipe__anchor_weight": 200.0},
+    "NIS over all logits": {"recipe__nis_over": "all"},
+    "negatives start at random": {"recipe__negative_init": "random"},
+    'negatives start at "not a photo of a"': {"recipe__negative_init": "not a photo of a"},
+    "p = 1": {"recipe__n_negative": 1},
+    "p = 4": {"recipe__n_negative": 4},
+    "p = 8": {"recipe__n_negative": 8},
+    "beta 0": {"recipe__beta": 0.0},
+    "beta 1": {"recipe__beta": 1.0},
+    "gamma 0.5": {"recipe__gamma": 0.5},
+    "no textual outliers": {"recipe__outlier_weight": 0.0},
     "no words": {"words": None},
-    "training temperature 0.02": {"train_temperature": 0.02},
-    "one stage": {"one_stage": True},
-    "class-specific contexts": {"shared": False},
-    "words: max_word_cosine 0.8": {"max_word_cosine": 0.8},
-    "words: max_word_cosine 0.95": {"max_word_cosine": 0.95},
+    "training temperature 0.02": {"recipe__train_temperature": 0.02},
+    "one stage": {"recipe__one_stage": True},
+    "class-specific contexts": {"recipe__shared": False},
+    "words: max_cosine 0.8": {"words": Words(max_cosine=0.8)},
+    "words: max_cosine 0.95": {"words": Words(max_cosine=0.95)},
     "paper": {"recipe": "paper"},
     "released": {"recipe": "released"},
 }

@@ -80,10 +80,7 @@ def nearest_words(
         embeddings = embed_words(detector._backbone(), tuple(words), (template,))
     else:
         words, ready = read_word_bank(word_bank)
-        if ready is None:
-            embeddings = _embed(detector, words, template)
-        else:
-            embeddings = unit_rows(ready, "word_bank")
+        embeddings = _embed(detector, words, template) if ready is None else unit_rows(ready, "word_bank")
     if embeddings.shape[1] != prompts.shape[1]:
         raise InputError(
             f"the words have embeddings of {embeddings.shape[1]} columns, the detector's prompts of "
