@@ -34,8 +34,8 @@ from skneg.errors import BackboneError, InputError, InputTypeError, PersistenceE
 from skneg.persistence import read_header
 from skneg.persistence._values import ValueReader, ValueWriter
 
-from .conftest import KNOWN, STRANGE
-from .test_common import BY_IMAGES, EXCUSED, LOCAL, NAMES, OWN_PROMPTS, PIXELS, make_detector, words_for
+from ..conftest import KNOWN, STRANGE
+from ..test_common import BY_IMAGES, EXCUSED, LOCAL, NAMES, OWN_PROMPTS, PIXELS, make_detector, words_for
 
 METHODS = ("score_samples", "decision_function", "predict", "predict_proba", "p_values")
 CLOSED = {name for (name, _), why in EXCUSED.items() if why in (BY_IMAGES, OWN_PROMPTS)}

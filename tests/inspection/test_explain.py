@@ -18,7 +18,7 @@ from skneg.datasets import SHAPE_NAMES, load_words
 from skneg.errors import InputError, InputTypeError, MissingDependencyError, VocabularyError
 from skneg.inspection import nearest_words
 
-from .conftest import KNOWN
+from ..conftest import KNOWN
 
 
 @pytest.fixture(scope="module")
