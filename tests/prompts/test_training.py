@@ -1,0 +1,162 @@
+"""The training loop: which context each stage changes, and that everything in the recipe acts."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from skneg.errors import SknegError
+from skneg.prompts import PromptEncoder, PromptRecipe, context_from_text, train_prompts
+from skneg.prompts.losses import nis, nnd, npd
+from skneg.prompts.training import batches_of, minimise
+
+NAMES = ["star", "heart", "key"]
+LABELS = np.array([0, 1, 2, 0, 1, 2])
+
+
+@pytest.fixture(scope="module")
+def data(tiny_tower):
+    anchors = tiny_tower.encode([f"a photo of a {name}" for name in NAMES])
+    noise = np.random.default_rng(0).normal(scale=0.05, size=(len(LABELS), anchors.shape[1]))
+    images = anchors[LABELS] + noise
+    images = (images / np.linalg.norm(images, axis=1, keepdims=True)).astype(np.float32)
+    words = tiny_tower.encode(["a photo of a fish", "a photo of a tree", "a photo of a ladder"])
+    return SimpleNamespace(images=images, anchors=anchors, words=words, tower=tiny_tower)
+
+
+def train(data, seed=0, **settings):
+    settings = {"positive_steps": 3, "negative_steps": 3, **settings}
+    return train_prompts(
+        data.tower, NAMES, data.images, LABELS, PromptRecipe(**settings),
+        anchors=data.anchors, words=data.words, seed=seed,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def start(data):
+    return context_from_text(data.tower, "a photo of a").numpy()
+
+
+def test_no_positive_steps_leave_the_positive_context_at_its_start(data, start):
+    np.testing.assert_array_equal(train(data, positive_steps=0).positive_context, start)
+    assert (train(data, positive_steps=1).positive_context != start).any()
+
+
+def test_the_negative_stage_leaves_the_positive_context_alone(data):
+    none, some = (train(data, negative_steps=steps) for steps in (0, 5))
+    np.testing.assert_array_equal(none.positive_context, some.positive_context)
+    assert (none.negative_context != some.negative_context).any()
+
+
+def test_the_positive_stage_knows_nothing_of_negatives(data):
+    one = train(data, n_negative=1, beta=5.0, gamma=5.0, outlier_weight=5.0)
+    other = train(data, n_negative=3)
+    np.testing.assert_array_equal(one.positive_context, other.positive_context)
+
+
+def test_negatives_start_at_the_learned_positive_with_noise_of_their_own(data):
+    learned = train(data, negative_steps=0, n_negative=4, negative_noise=0.5)
+    noise = learned.negative_context - learned.positive_context
+    assert noise.std() == pytest.approx(0.5, rel=0.1)
+    assert abs(noise.mean()) < 0.05
+    assert np.abs(noise[0] - noise[1]).max() > 0.1
+    silent = train(data, negative_steps=0, negative_noise=0.0)
+    np.testing.assert_array_equal(silent.negative_context, np.stack([silent.positive_context] * 2))
+
+
+def test_negatives_may_start_at_random_or_at_a_text(data, start):
+    drawn = train(data, negative_steps=0, negative_init="random", negative_noise=0.0).negative_context
+    assert drawn.std() == pytest.approx(0.02, rel=0.15)
+    text = "not a photo of a"
+    written = train(data, negative_steps=0, negative_init=text, negative_noise=0.0).negative_context
+    np.testing.assert_array_equal(written[0], context_from_text(data.tower, text).numpy())
+
+
+def test_one_stage_trains_both(data, start):
+    joint = train(data, one_stage=True, negative_noise=0.0)
+    assert (joint.positive_context != start).any()
+    assert (joint.negative_context[0] != start).any()
+    assert len(joint.history["joint/total"]) == 3
+
+
+def test_contexts_of_classes_are_their_own_where_they_are_not_shared(data, start):
+    learned = train(data, shared=False)
+    assert learned.positive_context.shape == (3, *start.shape)
+    assert learned.negative_context.shape == (2, 3, *start.shape)
+    assert np.abs(learned.positive_context[0] - learned.positive_context[1]).max() > 0
+
+
+@pytest.mark.parametrize(
+    ("setting", "part"),
+    [
+        ({"anchor_weight": 0.0}, "positive_context"),
+        ({"beta": 9.0}, "negative_context"),
+        ({"gamma": 9.0}, "negative_context"),
+        ({"outlier_weight": 0.0}, "negative_context"),
+        ({"nis_over": "all"}, "negative_context"),
+        ({"negative_noise": 0.1}, "negative_context"),
+        ({"learning_rate": 0.05}, "positive_context"),
+        ({"train_temperature": 0.1}, "positive_context"),
+        ({"optimizer": "sgd"}, "positive_context"),
+    ],
+    ids=str,
+)
+def test_every_setting_acts(data, setting, part):
+    assert (getattr(train(data), part) != getattr(train(data, **setting), part)).any()
+
+
+def test_one_step_of_sgd_goes_down_the_gradient_of_the_printed_total(data):
+    settings = {
+        "positive_steps": 0, "negative_steps": 1, "optimizer": "sgd", "learning_rate": 0.1, "beta": 0.7,
+        "gamma": 0.3, "outlier_weight": 0.0, "negative_noise": 0.1,
+    }  # fmt: skip
+    before = train(data, **{**settings, "negative_steps": 0})
+    after = train(data, **settings)
+    context = torch.from_numpy(before.negative_context).requires_grad_()
+    positive = torch.from_numpy(before.positive_context)
+    encoder = PromptEncoder(data.tower, len(positive), NAMES)
+    negatives, positives = encoder(context, normalize=True), encoder(positive[None], normalize=True)[0]
+    logits = torch.from_numpy(data.images) @ negatives.flatten(0, 1).T / data.tower.temperature
+    total = nis(logits) + 0.7 * npd(negatives, positives) + 0.3 * nnd(negatives)
+    (gradient,) = torch.autograd.grad(total, context)
+    expected = before.negative_context - 0.1 * gradient.numpy()
+    np.testing.assert_allclose(after.negative_context, expected, atol=1e-5)
+
+
+def test_history_holds_every_term_and_their_sum(data):
+    history = train(data).history
+    for stage, terms in (
+        ("positive", ("cross_entropy", "anchor")),
+        ("negative", ("nis", "npd", "nnd", "outliers")),
+    ):
+        parts = [history[f"{stage}/{term}"] for term in terms]
+        np.testing.assert_allclose(np.sum(parts, axis=0), history[f"{stage}/total"], rtol=1e-5)
+        assert len(parts[0]) == 3
+
+
+def test_steps_or_epochs(data):
+    epochs = train(data, step_unit="epochs", positive_steps=2, negative_steps=1, train_batch_size=4)
+    assert len(epochs.history["positive/total"]) == 4
+    assert len(epochs.history["negative/total"]) == 2
+
+
+def test_the_seed_decides(data):
+    np.testing.assert_array_equal(train(data).negative_context, train(data).negative_context)
+    assert (train(data).negative_context != train(data, seed=1).negative_context).any()
+
+
+def test_mini_batches_hold_every_image_once_an_epoch():
+    rows = torch.arange(10)
+    batches = list(batches_of(rows, rows * 2, 4, 6, torch.Generator().manual_seed(0)))
+    for epoch in (batches[:3], batches[3:]):
+        assert sorted(torch.cat([images for images, _ in epoch]).tolist()) == list(range(10))
+        assert all((labels == 2 * images).all() for images, labels in epoch)
+    assert len(list(batches_of(rows, rows, 10, 3, torch.Generator()))) == 3
+
+
+def test_a_loss_that_is_not_finite_stops_training():
+    x = torch.ones(1, requires_grad=True)
+    optimizer = torch.optim.SGD([x], lr=1.0)
+    with pytest.raises(SknegError, match="step 0; lower learning_rate"):
+        minimise(lambda *_: {"a": x.sum() * torch.inf}, optimizer, iter([(x, x)]), 1, "positive", False)
