@@ -215,9 +215,7 @@ NO_NAMESAKE = {
     "plotting/_similarity.py",
     "prompts/coop.py",
     "prompts/no_training.py",
-    "prompts/objective.py",
     "prompts/recipe.py",
-    "prompts/training.py",
     "words.py",
 }
 

@@ -67,12 +67,13 @@ class SimilarityDisplay(Display):
     Examples
     --------
     >>> from matplotlib import pyplot as plt
-    >>> from skneg import NegPromptDetector
+    >>> from skneg import NegPromptDetector, PromptRecipe
     >>> from skneg.datasets import make_scenes
     >>> from skneg.plotting import SimilarityDisplay
     >>> X, y = make_scenes(100, shapes=["star", "heart"], random_state=0)
     >>> fish, _ = make_scenes(20, shapes=["fish"], random_state=1)
-    >>> detector = NegPromptDetector(model="skneg-tiny", negative_steps=5, random_state=0).fit(X, y)
+    >>> recipe = PromptRecipe(negative_steps=5)
+    >>> detector = NegPromptDetector(model="skneg-tiny", recipe=recipe, random_state=0).fit(X, y)
     >>> display = SimilarityDisplay.from_estimator(detector, X, y, ood={"fish": fish})
     >>> display.frame().columns.tolist()
     ['set', 'prompts', 'image', 'cosine']

@@ -50,11 +50,12 @@ class TrainingCurveDisplay(Display):
     Examples
     --------
     >>> from matplotlib import pyplot as plt
-    >>> from skneg import NegPromptDetector
+    >>> from skneg import NegPromptDetector, PromptRecipe
     >>> from skneg.datasets import make_scenes
     >>> from skneg.plotting import TrainingCurveDisplay
     >>> X, y = make_scenes(100, shapes=["star", "heart"], random_state=0)
-    >>> detector = NegPromptDetector(model="skneg-tiny", negative_steps=20, random_state=0).fit(X, y)
+    >>> recipe = PromptRecipe(negative_steps=20)
+    >>> detector = NegPromptDetector(model="skneg-tiny", recipe=recipe, random_state=0).fit(X, y)
     >>> display = TrainingCurveDisplay.from_estimator(detector)
     >>> list(display.axes_)[:4]
     ['positive/cross_entropy', 'positive/anchor', 'positive/total', 'negative/nis']

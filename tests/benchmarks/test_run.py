@@ -115,8 +115,8 @@ def test_ablation_on_given_backbones(run):
     ]  # fmt: skip
     assert {row["detector"] for row in result.rows} == {"NegPromptDetector"}
     parameters = {row["experiment"]: row["parameters"] for row in result.rows}
-    assert parameters["3 negatives"]["n_negative"] == 3
-    assert parameters["one stage"]["one_stage"] is True
+    assert parameters["3 negatives"]["recipe__n_negative"] == 3
+    assert parameters["one stage"]["recipe__one_stage"] is True
     text = result.tables.read_text()
     assert "Weights (sha256): skneg-tiny " in text
     assert "Not run" not in text
