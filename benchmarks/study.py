@@ -23,8 +23,8 @@ import numpy as np
 from tqdm import tqdm
 
 from skneg import CalibrationWarning, NegPromptDetector, Words
-from skneg.benchmarks._features import feature_model, feature_tasks
 from skneg.benchmarks._protocols import find_protocol
+from skneg.benchmarks._sources import feature_model, feature_tasks
 from skneg.metrics import auroc, fpr_at_tpr
 from skneg.scores import energy, max_logit, mcm, negative_odds, negprompt
 
@@ -106,17 +106,17 @@ def report_cases(root: Path, seed: int) -> Iterator[Case]:
     for task in feature_tasks(find_protocol("real-features"), root):
         if task.experiment.open_vocabulary or task.experiment.name == "1,000 ID":
             continue
-        train, train_y, test, test_y = task.draw(4, seed)
+        train, test = task.draw(4, seed)
         unknown = {name: images.embeddings for name, images in task.ood.items()}
-        yield Case(task.experiment.name, task.class_names, (train.embeddings, train_y),
-                   (test.embeddings, test_y), unknown)  # fmt: skip
+        known = test.embeddings, test.labels
+        yield Case(task.experiment.name, task.class_names, (train.embeddings, train.labels), known, unknown)
 
 
 def choose_cases(root: Path, seed: int) -> Iterator[Case]:
     for task in feature_tasks(find_protocol("real-features"), root):
         if task.experiment.open_vocabulary or task.experiment.name == "1,000 ID":
             continue
-        X, y = task.pool.embeddings, np.asarray(task.pool_y)
+        X, y = task.pool.embeddings, task.pool.labels
         rng = np.random.RandomState(seed)
         kept = np.sort(rng.permutation(len(task.class_names))[: len(task.class_names) // 2])
         known = np.flatnonzero(np.isin(y, kept))

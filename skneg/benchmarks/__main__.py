@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import SknegError
-from ._data import NAME_FILES, SETS, SPLITS_FILE
+from ._data import NAME_FILES
 from ._detectors import parse_settings
-from ._protocols import BACKBONES, PROTOCOLS
+from ._protocols import PROTOCOLS, SETS
 from ._run import run_benchmark
 
 
@@ -36,14 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--cache", type=Path, help="folder for embeddings, shared between runs (default: OUT/cache)")
     add("--only", nargs="+", metavar="EXPERIMENT", help="some experiments of the protocol")
     add("--set", nargs="+", action="extend", default=[], metavar="DETECTOR.PARAMETER=VALUE")
-    add(
-        "--backbones",
-        nargs="+",
-        metavar="MODEL:TAG",
-        help="for ablation, the reference last (default: "
-        + " ".join(":".join(pair) for pair in BACKBONES)
-        + ")",
-    )
+    add("--backbones", nargs="+", metavar="MODEL:TAG", help="for ablation, the reference last")
     add("--no-figures", action="store_true")
     return parser
 
@@ -59,22 +52,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.protocol is None:
         parser.error("which protocol? --list shows them")
     try:
+        given = {k: v for k, v in vars(args).items() if k not in ("protocol", "list", "no_figures", "set")}
+        given["out"] = args.out or Path(f"benchmark-{args.protocol}")
+        given["backbones"] = args.backbones and [_backbone(text) for text in args.backbones]
         result = run_benchmark(
             args.protocol,
-            out=args.out or Path(f"benchmark-{args.protocol}"),
-            data=args.data,
-            detectors=args.detectors,
-            seeds=args.seeds,
-            shots=args.shots,
-            model=args.model,
-            pretrained=args.pretrained,
-            device=args.device,
-            precision=args.precision,
-            batch_size=args.batch_size,
-            cache=args.cache,
+            **given,
             settings=parse_settings(args.set),
-            only=args.only,
-            backbones=None if args.backbones is None else [_backbone(text) for text in args.backbones],
             figures=not args.no_figures,
             command=f"python -m skneg.benchmarks {shlex.join(argv)}",
             verbose=True,
@@ -99,21 +83,15 @@ def listing() -> str:
     """The protocols, their experiments and the data they need."""
     lines = []
     for protocol in PROTOCOLS.values():
+        models = " ".join(f"{model}:{tag}" for model, tag in protocol.backbones) or protocol.model
+        keys = dict.fromkeys(k for e in protocol.experiments for k in e.needs if k in SETS)
+        needs = [f"{SETS[key].title} ({SETS[key].folders[0]}/)" for key in keys]
         lines += [
             f"{protocol.name}: {protocol.title}",
-            f"    {protocol.shots} shots, {protocol.model or 'models of --backbones'}",
+            f"    {protocol.shots} shots, {models}",
+            f"    experiments: {', '.join(e.name for e in protocol.experiments)}",
+            f"    needs: {', '.join([*needs, *protocol.needed_files()]) or 'nothing'}",
         ]
-        lines.append(f"    experiments: {', '.join(e.name for e in protocol.experiments)}")
-        keys = dict.fromkeys(key for e in protocol.experiments for key in e.needs)
-        needs = [f"{SETS[key].title} ({SETS[key].folders[0]}/)" for key in keys]
-        if protocol.source == "imagenet" and any(e.split for e in protocol.experiments):
-            needs.append(SPLITS_FILE)
-        other = {
-            "scenes": ["nothing"],
-            "features": ["clip-vitb32-features/, clip-student/", SPLITS_FILE],
-            "photos": ["id/<class>/<image>, ood_<name>/<image>"],
-        }
-        lines.append(f"    needs: {', '.join(needs or other[protocol.source])}")
     lines.append(f"Class names other than ImageNet's: {' or '.join(NAME_FILES)} in the data folder.")
     return "\n".join(lines) + "\n"
 

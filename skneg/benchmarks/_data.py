@@ -1,11 +1,10 @@
-"""Which data sets the protocols need, how their folders look, and what is missing."""
+"""The data folder: where sets of images lie, what is missing, names of classes, the hard splits."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,146 +13,44 @@ import numpy as np
 from ..datasets import list_images, load_image_folder, load_image_list
 from ..datasets._folders import is_entry, read_lines
 from ..errors import InputError
+from ._protocols import SETS, SPLITS_FILE, Experiment, Protocol
 
-SPLITS_FILE = "splits_wnids.json"
 NAME_FILES = ("class_names.json", "classnames.txt")
-_OPENOOD_LISTS = "benchmark_imglist/imagenet"
 # What the paths in lists are relative to: the first below which the first image is found.
 _LIST_ROOTS = (".", "images_largescale", "images_classic")
-
-
-@dataclass(frozen=True)
-class DataSet:
-    """A set of images in the data folder.
-
-    Attributes
-    ----------
-    title : str
-        As tables call it.
-    folders : tuple of str
-        Where it may lie below the data folder; the first that exists counts.
-    lists : tuple of str
-        Text files of ``path label`` lines that take its place where one exists.
-    origin : str
-        Where it comes from.
-    labelled : bool
-        Whether its images lie in a folder per class.
-    """
-
-    title: str
-    folders: tuple[str, ...]
-    lists: tuple[str, ...]
-    origin: str
-    labelled: bool = False
-
-
-_ILSVRC = "image-net.org, ILSVRC 2012"
-_MOS = "the subset of Huang and Li (CVPR 2021), github.com/deeplearning-wisc/large_scale_ood"
-_OPENOOD = "github.com/Jingkang50/OpenOOD, v1.5"
-_TEXTURES = ("Textures", "dtd", "texture", "images_classic/texture")
-
-SETS = {
-    "imagenet-train": DataSet(
-        "ImageNet train",
-        ("imagenet/train", "ILSVRC2012/train", "images_largescale/imagenet_1k/train"),
-        ("lists/imagenet-train.txt",),
-        _ILSVRC,
-        labelled=True,
-    ),
-    "imagenet-val": DataSet(
-        "ImageNet val",
-        ("imagenet/val", "ILSVRC2012/val", "images_largescale/imagenet_1k/val"),
-        ("lists/imagenet-val.txt",),
-        f"{_ILSVRC}, sorted into one folder per class",
-        labelled=True,
-    ),
-    "imagenet-test-openood": DataSet(
-        "ImageNet val",
-        ("imagenet/val", "ILSVRC2012/val", "images_largescale/imagenet_1k/val"),
-        (f"{_OPENOOD_LISTS}/test_imagenet.txt", "lists/imagenet-val.txt"),
-        f"{_ILSVRC}; the list of 45,000 of {_OPENOOD}",
-        labelled=True,
-    ),
-    "inaturalist": DataSet(
-        "iNaturalist",
-        ("iNaturalist", "inaturalist", "images_largescale/inaturalist"),
-        ("lists/inaturalist.txt",),
-        _MOS,
-    ),
-    "sun": DataSet("SUN", ("SUN", "sun"), ("lists/sun.txt",), _MOS),
-    "places": DataSet("Places", ("Places", "places"), ("lists/places.txt",), _MOS),
-    "textures": DataSet(
-        "Textures", _TEXTURES, ("lists/textures.txt",), "DTD, robots.ox.ac.uk/~vgg/data/dtd, all images"
-    ),
-    "ssb-hard": DataSet(
-        "SSB-hard",
-        ("ssb_hard", "images_largescale/ssb_hard"),
-        (f"{_OPENOOD_LISTS}/test_ssb_hard.txt", "lists/ssb-hard.txt"),
-        _OPENOOD,
-    ),
-    "ninco": DataSet(
-        "NINCO",
-        ("ninco", "NINCO", "images_largescale/ninco"),
-        (f"{_OPENOOD_LISTS}/test_ninco.txt", "lists/ninco.txt"),
-        _OPENOOD,
-    ),
-    "inaturalist-openood": DataSet(
-        "iNaturalist",
-        ("iNaturalist", "inaturalist", "images_largescale/inaturalist"),
-        (f"{_OPENOOD_LISTS}/test_inaturalist.txt", "lists/inaturalist.txt"),
-        _OPENOOD,
-    ),
-    "textures-openood": DataSet(
-        "Textures",
-        _TEXTURES,
-        (f"{_OPENOOD_LISTS}/test_textures.txt", "lists/textures.txt"),
-        _OPENOOD,
-    ),
-    "openimage-o": DataSet(
-        "OpenImage-O",
-        ("openimage_o", "images_largescale/openimage_o"),
-        (f"{_OPENOOD_LISTS}/test_openimage_o.txt", "lists/openimage-o.txt"),
-        _OPENOOD,
-    ),
-}
-
-
 _CONTENTS = {
     SPLITS_FILE: ': {"split1": {"id": [<class folders>], "ood": [<class folders>]}, ... "split4"}',
     "id": "/: a folder of images per known class, and folders ood_<name>/ beside it",
+}
+# The usual lists of ImageNet names give five pairs of classes the same name; CLIP reads no capitals.
+_SECOND_NAMES = {
+    "cardigan": "cardigan sweater",
+    "crane": "construction crane",
+    "maillot": "tank suit",
+    "missile": "projectile",
+    "sunglasses": "dark glasses",
 }
 
 
 def locate(root: Path, key: str) -> Path | None:
     """The list or the folder of a set; None where neither exists."""
-    known = SETS[key]
-    lists = (root / name for name in known.lists)
-    folders = (root / name for name in known.folders)
+    lists = (root / name for name in SETS[key].lists)
+    folders = (root / name for name in SETS[key].folders)
     return next((p for p in lists if p.is_file()), next((p for p in folders if p.is_dir()), None))
 
 
-def check_data(root: Path | None, keys: Iterable[str], files: Iterable[str] = ()) -> None:
-    """Refuse a data folder that lacks anything, in one message that names everything it lacks.
-
-    Parameters
-    ----------
-    root : Path or None
-        Without one, all is lacking.
-    keys : iterable of str
-        Of `SETS`.
-    files : iterable of str
-        Further files, below `root`.
-    """
+def check_data(protocol: Protocol, root: Path | None) -> None:
+    """Refuse a data folder that lacks anything, in one message that names everything it lacks."""
     lines = []
-    for key in dict.fromkeys(keys):
+    for key in dict.fromkeys(k for e in protocol.experiments for k in e.needs if k in SETS):
         if root is None or locate(root, key) is None:
-            known = SETS[key]
-            layout = "<class>/<image>" if known.labelled else "**/<image>"
-            places = " or ".join(f"{folder}/{layout}" for folder in known.folders)
-            lines.append(f"  {known.title}: {places}, or a list {known.lists[-1]} (from {known.origin})")
-    lines += [
-        f"  {name}{_CONTENTS.get(name, '')}" for name in files if root is None or not (root / name).exists()
-    ]
+            held = SETS[key]
+            layout = "<class>/<image>" if held.labelled else "**/<image>"
+            places = " or ".join(f"{folder}/{layout}" for folder in held.folders)
+            lines.append(f"  {held.title}: {places}, or a list {held.lists[-1]} (from {held.origin})")
+    for name in protocol.needed_files():
+        if root is None or not (root / name).exists():
+            lines.append(f"  {name}{_CONTENTS.get(name, '')}")
     if lines:
         if root is None:
             head = "this protocol needs data=, a folder with"
@@ -233,16 +130,6 @@ def _named(root: Path) -> dict[str, str] | None:
     return None
 
 
-# The usual lists of ImageNet names give five pairs of classes the same name; CLIP reads no capitals.
-_SECOND_NAMES = {
-    "cardigan": "cardigan sweater",
-    "crane": "construction crane",
-    "maillot": "tank suit",
-    "missile": "projectile",
-    "sunglasses": "dark glasses",
-}
-
-
 def distinct_names(names: Sequence[str]) -> list[str]:
     """The names, with another word where one is there for the second time."""
     seen: set[str] = set()
@@ -253,28 +140,53 @@ def distinct_names(names: Sequence[str]) -> list[str]:
     return distinct
 
 
-def load_splits(root: Path) -> dict[str, dict[str, list[str]]]:
-    """The hard splits by name, ``"Split-1"`` to ``"Split-4"``: lists ``id``, ``ood``, ``first_10pct``."""
+def unlike(words: Sequence[str], known: Sequence[str]) -> list[str]:
+    """The words without blanks, repetitions and class names."""
+    taken = {name.casefold() for name in known}
+    free = {word.strip().casefold(): word.strip() for word in reversed(words)}
+    return [word for key, word in reversed(free.items()) if key and key not in taken]
+
+
+def choose_classes(
+    experiment: Experiment, order: Sequence[str], root: Path
+) -> tuple[list[str], list[str], int]:
+    """Known classes, those that are trained first; unknown classes; how many are trained."""
+    known, unknown = list(order), list[str]()
+    if experiment.split and (root / SPLITS_FILE).exists():
+        known, unknown, first = load_split(root, experiment.split)
+        lost = sorted(set(known + unknown) - set(order))
+        if lost:
+            raise InputError(
+                f"{experiment.split} has {len(lost)} classes without training images, such as {lost[:3]}."
+            )
+    else:
+        if experiment.split:
+            known, unknown = known[:100], known[100:]
+        first = known[: max(2, len(known) // 10)]
+    if experiment.open_vocabulary:
+        return [*first, *(key for key in known if key not in set(first))], unknown, len(first)
+    return known, unknown, len(known)
+
+
+def load_split(root: Path, name: str) -> tuple[list[str], list[str], list[str]]:
+    """A hard split, ``"Split-1"`` to ``"Split-4"``: known, unknown, and the first 10 % of the known."""
     file = root / SPLITS_FILE
     held = read_json(file)
-    splits = {}
-    for number in range(1, 5):
-        split = held.get(f"split{number}") if isinstance(held, dict) else None
-        split = split if isinstance(split, dict) else {}
-        known, unknown = split.get("id"), split.get("ood")
-        if known is None or unknown is None or not _are_texts(known) or not _are_texts(unknown):
-            raise InputError(
-                f"{str(file)!r} must hold an object with split1 to split4, each with lists of class folders "
-                f'"id" and "ood"; split{number} has not.'
-            )
-        first = split.get("open_vocab_first10pct") or known[: max(2, len(known) // 10)]
-        if set(known) & set(unknown) or not set(first) <= set(known):
-            raise InputError(
-                f"{str(file)!r}, split{number}: a class is both known and unknown, or trained "
-                "without being known."
-            )
-        splits[f"Split-{number}"] = {"id": known, "ood": unknown, "first_10pct": list(first)}
-    return splits
+    key = name.lower().replace("-", "")
+    split = held.get(key) if isinstance(held, dict) else None
+    split = split if isinstance(split, dict) else {}
+    known, unknown = (split.get(k, []) for k in ("id", "ood"))
+    if not (_are_texts(known) and _are_texts(unknown)):
+        raise InputError(
+            f"{str(file)!r} must hold an object with split1 to split4, each with lists of class folders "
+            f'"id" and "ood"; {key} has not.'
+        )
+    first = list(split.get("open_vocab_first10pct") or known[: max(2, len(known) // 10)])
+    if set(known) & set(unknown) or not set(first) <= set(known):
+        raise InputError(
+            f"{str(file)!r}, {key}: a class is both known and unknown, or trained without being known."
+        )
+    return known, unknown, first
 
 
 def _are_texts(value: Any) -> bool:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+import joblib
 
 import skneg
 
@@ -14,22 +17,20 @@ from ..errors import InputError
 
 RECIPES = ("paper", "released")
 
-# What a detector needs beside images, by its parameter: without it there is nothing to run.
-REASONS = {
-    "outlier_names": (
-        "needs names of things that may turn up: write outlier_names.txt, a name a line, into the data folder"
+# What a detector needs beside images: the parameter that gives it, and what to say without it.
+NEEDS = {
+    "outlier names": (
+        "outlier_names",
+        "needs names of things that may turn up, a name a line in outlier_names.txt in the data folder",
     ),
-    "no_encoder": 'needs the checkpoint of a "no" text tower: --set CLIPNDetector.no_encoder=FILE',
-    "candidate_labels": (
-        "needs a caption model, a Python function: skneg.benchmarks.run_benchmark(..., configure=...)"
+    'a "no" text tower': (
+        "no_encoder",
+        'needs the checkpoint of a "no" text tower: --set CLIPNDetector.no_encoder=FILE',
     ),
-    "local features": "looks at image patches, and these are embeddings of whole images",
-    "pixels": "works on pixels, and these are embeddings",
-}
-_PARAMETER_OF = {
-    "outlier names": "outlier_names",
-    'a "no" text tower': "no_encoder",
-    "pixels and a caption model": "candidate_labels",
+    "pixels and a caption model": (
+        "candidate_labels",
+        "needs a caption model, a Python function: skneg.benchmarks.run_benchmark(..., configure=...)",
+    ),
 }
 
 
@@ -41,7 +42,7 @@ class DetectorSpec:
     ----------
     label : str
         As it was asked for.
-    info : DetectorInfo
+    cls : type
     build : callable
         The class, or its classmethod.
     settings : dict
@@ -49,33 +50,27 @@ class DetectorSpec:
     """
 
     label: str
-    info: skneg.detectors.DetectorInfo
+    cls: Any
     build: Callable[..., Any]
     settings: Mapping[str, Any]
 
     @property
     def sees_pixels(self) -> bool:
         """Whether embeddings are not enough."""
-        return self.info.needs == "local features" or self.info.needs.startswith("pixels")
+        return self.cls.needs == "local features" or self.cls.needs.startswith("pixels")
 
     @property
     def depends_on_seed(self) -> bool:
         """Whether another seed changes its scores: not where only the threshold comes from images."""
-        return "random_state" in self.parameter_names
-
-    @property
-    def parameter_names(self) -> list[str]:
-        """The constructor parameters of its class."""
-        return getattr(skneg, self.info.name)._get_param_names()
+        return "random_state" in self.cls._get_param_names()
 
     def reason(self, has_pixels: bool, parameters: Mapping[str, Any]) -> str | None:
         """Why it cannot run; None where it can."""
         if self.sees_pixels and not has_pixels:
-            return REASONS["local features" if self.info.needs == "local features" else "pixels"]
-        parameter = _PARAMETER_OF.get(self.info.needs)
-        if parameter is not None and parameters.get(parameter) is None:
-            return REASONS[parameter]
-        return None
+            works = "looks at image patches" if self.cls.needs == "local features" else "works on pixels"
+            return f"{works}, and these are embeddings of whole images"
+        parameter, reason = NEEDS.get(self.cls.needs, ("", None))
+        return None if parameters.get(parameter) is not None else reason
 
 
 def find_detectors(
@@ -90,30 +85,26 @@ def find_detectors(
     settings : dict of str to dict
         Parameters by detector, ``"*"`` for all; those of a recipe come over those of its detector.
     """
-    infos = {info.name: info for info in skneg.list_detectors()}
-    labels = list(infos) if names is None else list(dict.fromkeys(names))
-    for name in settings:
-        if name != "*" and name.partition(".")[0] not in infos:
-            raise InputError(
-                f"parameters are set for {name!r}, which is no detector.{did_you_mean(name, infos)}"
-            )
+    known = [info.name for info in skneg.list_detectors()]
+    for label in settings:
+        if label != "*" and label.partition(".")[0] not in known:
+            hint = did_you_mean(label, known)
+            raise InputError(f"parameters are set for {label!r}, which is no detector.{hint}")
     specs = []
-    for label in labels:
+    for label in known if names is None else dict.fromkeys(names):
         name, _, recipe = label.partition(".")
-        if name not in infos:
-            raise InputError(f"there is no detector {label!r}.{did_you_mean(name, infos)}")
-        build = getattr(skneg, name)
-        if recipe:
-            if recipe not in RECIPES or not hasattr(build, recipe):
-                had = [f"{name}.{r}" for r in RECIPES if hasattr(build, r)]
-                raise InputError(f"there is no recipe {label!r}; {name} has {had or 'none'}.")
-            build = getattr(build, recipe)
+        if name not in known:
+            raise InputError(f"there is no detector {label!r}.{did_you_mean(name, known)}")
+        cls = getattr(skneg, name)
+        had = [r for r in RECIPES if hasattr(cls, r)]
+        if recipe and recipe not in had:
+            raise InputError(f"there is no recipe {label!r}; {name} has {had or 'none'}.")
         merged = {**settings.get("*", {}), **settings.get(name, {}), **settings.get(label, {})}
-        takes = getattr(skneg, name)._get_param_names()
+        takes = cls._get_param_names()
         for parameter in merged:
             if parameter.partition("__")[0] not in takes:
                 raise InputError(f"{name} has no parameter {parameter!r}.{did_you_mean(parameter, takes)}")
-        specs.append(DetectorSpec(label, infos[name], build, merged))
+        specs.append(DetectorSpec(label, cls, getattr(cls, recipe) if recipe else cls, merged))
     return specs
 
 
@@ -131,3 +122,19 @@ def parse_settings(texts: Sequence[str]) -> dict[str, dict[str, Any]]:
             parsed = value
         settings.setdefault(name, {})[parameter] = parsed
     return settings
+
+
+def describe(value: Any) -> Any:
+    """A parameter as JSON takes it: long lists by a hash, functions and files by their name."""
+    if callable(value):
+        return getattr(value, "__qualname__", type(value).__name__)
+    if isinstance(value, Path):
+        return value.name
+    if isinstance(value, dict):
+        return {str(key): describe(held) for key, held in value.items()}
+    if isinstance(value, list | tuple):
+        shown = [describe(item) for item in value]
+        return shown if len(shown) <= 20 else f"{len(shown)} items, hash {joblib.hash(shown)[:8]}"
+    if hasattr(value, "get_params"):
+        return {type(value).__name__: describe(value.get_params(deep=False))}
+    return value if isinstance(value, str | int | float | bool | None) else str(value)

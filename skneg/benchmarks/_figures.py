@@ -35,5 +35,8 @@ def draw_figures(
         # Not pyplot: its figures would pile up, and its back end may want a screen.
         figure = Figure(figsize=(7, 5), layout="constrained")
         display.from_estimator(detector, known, ood=unknown, ax=figure.add_subplot(), **options)
-        folder.mkdir(parents=True, exist_ok=True)
-        figure.savefig(folder / f"{stem}-{name}.png", dpi=150)
+        figure.savefig(folder / f"{_file_name(stem)}-{name}.png", dpi=150)
+
+
+def _file_name(text: str) -> str:
+    return "".join(c if c.isalnum() or c in "-." else "-" for c in text).replace("--", "-").lower()

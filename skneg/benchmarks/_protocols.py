@@ -1,210 +1,174 @@
-"""The protocols as data: which classes are known, which images are not, and what is varied."""
+"""The protocols, read from ``protocols.toml``: which classes are known, which images are not, what varies."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.resources import files
 from typing import Any
 
 from .._utils import did_you_mean
 from ..errors import InputError
-from . import _paper
-from ._experiments import Experiment, Protocol
 
-IMAGENET = ("imagenet-train", "imagenet-val")
-IMAGENET_OPENOOD = ("imagenet-train", "imagenet-test-openood")
-FAR = ("inaturalist", "sun", "places", "textures")
-SPLITS = ("Split-1", "Split-2", "Split-3", "Split-4")
-
-# What Table 5 compares; open_clip's names and tags.
-BACKBONES = (
-    ("RN50", "openai"),
-    ("RN101", "openai"),
-    ("ViT-B-32", "laion2b_s34b_b79k"),
-    ("ViT-B-16", "laion2b_s34b_b88k"),
-)
+SPLITS_FILE = "splits_wnids.json"
 
 
-_PAPER_WEIGHTS = (
-    "The paper's figures are for scale: its protocol and weights are its own, and it quotes some rows from "
-    "other papers with other weights."
-)
-_FAR = Experiment("ImageNet-1k", needs=(*IMAGENET, *FAR))
-_HARD = tuple(Experiment(name, needs=IMAGENET, split=name) for name in SPLITS)
-_OPEN = tuple(
-    replace(experiment, name=f"{experiment.name} (10 %)", open_vocabulary=True)
-    for experiment in (_FAR, *_HARD)
-)
+@dataclass(frozen=True)
+class DataSet:
+    """A set of images in the data folder.
+
+    Attributes
+    ----------
+    title : str
+        As tables call it.
+    folders : list of str
+        Where it may lie below the data folder; the first that exists counts.
+    lists : list of str
+        Text files of ``path label`` lines that take its place where one exists.
+    origin : str
+        Where it comes from.
+    labelled : bool
+        Whether its images lie in a folder per class.
+    """
+
+    title: str
+    folders: list[str]
+    lists: list[str]
+    origin: str
+    labelled: bool = False
 
 
-def ablation(backbones: tuple[tuple[str, str | None], ...] = BACKBONES) -> Protocol:
-    """Table 5 on the given backbones; the last one is the reference, on which all else is varied."""
+@dataclass(frozen=True)
+class Experiment:
+    """One vocabulary, with what is unknown beside it.
 
-    def variant(name: str, backbone: tuple[str, str | None], row: str, **parameters: Any) -> Experiment:
-        return replace(
-            _OPEN[0],
-            name=name,
-            detectors=("NegPromptDetector",),
-            parameters={"NegPromptDetector": parameters},
-            model=backbone[0],
-            pretrained=backbone[1],
-            paper_row=row,
-        )
+    Attributes
+    ----------
+    name : str
+    table : str
+        Title of the table its figures stand in.
+    needs : sequence of str
+        Sets of images; of ImageNet protocols the ID training and test images first, of others OOD alone.
+    split : str or None
+        Hard split whose classes are known, and whose other classes are unknown; None: all are known.
+    open_vocabulary : bool
+        Whether only the first 10 % of the classes are trained, and the others come as names.
+    detectors : sequence of str or None
+        The only ones that run; None for all that are asked for.
+    parameters : dict
+        Detector name to parameters, over those of the data.
+    model, pretrained : str or None
+        In place of the run's.
+    max_seeds : int or None
+        No more seeds than that.
+    left_out : dict of str to str
+        Detector name to why it does not run here.
+    paper_row : str or None
+        The row of the paper's table, where it is not the detector's.
+    """
 
-    *others, reference = backbones
-    return Protocol(
-        "ablation",
-        "Table 5: backbones, number of negative prompts, one stage against two",
-        "imagenet",
-        (
-            *(variant(f"{model} ({tag or 'own weights'})", (model, tag), model) for model, tag in others),
-            *(
-                variant(f"{n} negative{'s' * (n > 1)}", reference, f"{n}-negative", recipe__n_negative=n)
-                for n in (1, 3, 4)
-            ),
-            variant("one stage", reference, "one-stage", recipe__one_stage=True),
-            variant(f"{reference[0]}, 2 negatives, two stages", reference, "reference"),
-        ),
-        paper=(_paper.TABLE_5,),
-        rows="experiment",
-        model=None,
-        notes=(
-            "Trained on the first 10 % of the classes: the paper does not say on what its Table 5 is "
-            "trained, but its reference row repeats the 10 % model of Table 2.",
-            _PAPER_WEIGHTS,
-        ),
-    )
-
-
-_FEATURES = tuple(
-    Experiment(
-        name,
-        table="Closed vocabulary",
-        split=name,
-        shared_ood=("dtd",) if name == "Split-4" else (),
-    )
-    for name in SPLITS
-)
-
-PROTOCOLS = {
-    protocol.name: protocol
-    for protocol in (
-        Protocol(
-            "imagenet-far",
-            "Table 2: ImageNet-1k against iNaturalist, SUN, Places, Textures",
-            "imagenet",
-            (_FAR,),
-            paper=(_paper.TABLE_2,),
-            notes=(
-                "SUN and Places hold objects of ImageNet classes in 26 % and 59.5 % of their images "
-                "(Bitterwolf et al., ICML 2023): openood-near and openood-far are cleaner.",
-                _PAPER_WEIGHTS,
-            ),
-        ),
-        Protocol(
-            "imagenet-hard",
-            "Table 3: hard splits 1 to 4 of ImageNet-1k",
-            "imagenet",
-            _HARD,
-            paper=(_paper.TABLE_3,),
-            notes=(_PAPER_WEIGHTS,),
-        ),
-        Protocol(
-            "open-vocabulary",
-            "Tables 2 and 3, trained on the first 10 % of the classes, then given all names",
-            "imagenet",
-            (
-                replace(_OPEN[0], table="Far"),
-                *(replace(experiment, table="Hard splits") for experiment in _OPEN[1:]),
-            ),
-            paper=(_paper.TABLE_2, _paper.TABLE_3),
-            notes=(_PAPER_WEIGHTS,),
-        ),
-        Protocol(
-            "id-accuracy",
-            "Table 4: closed-set accuracy on ImageNet-1k",
-            "imagenet",
-            (
-                Experiment("ImageNet-1k", needs=IMAGENET, table="All classes"),
-                Experiment(
-                    "ImageNet-1k (10 %)", needs=IMAGENET, table="First 10 % of the classes",
-                    open_vocabulary=True,
-                ),
-            ),
-            paper_accuracy=_paper.TABLE_4,
-            notes=(_PAPER_WEIGHTS,),
-        ),
-        ablation(),
-        Protocol(
-            "openood-near",
-            "OpenOOD v1.5, near: ImageNet-1k against SSB-hard and NINCO",
-            "imagenet",
-            (Experiment("ImageNet-1k", needs=(*IMAGENET_OPENOOD, "ssb-hard", "ninco")),),
-        ),
-        Protocol(
-            "openood-far",
-            "OpenOOD v1.5, far: ImageNet-1k against iNaturalist, Textures and OpenImage-O",
-            "imagenet",
-            (
-                Experiment(
-                    "ImageNet-1k",
-                    needs=(*IMAGENET_OPENOOD, "inaturalist-openood", "textures-openood", "openimage-o"),
-                ),
-            ),
-        ),
-        Protocol(
-            "scenes",
-            "The shipped model on scenes: 12 shapes against other shapes and against no shapes",
-            "scenes",
-            (Experiment("scenes"),),
-            model="skneg-tiny",
-            notes=(
-                "EOE, NegLabel, CSP and ZOC are told names of unknown shapes, which flatters them; ZOC's "
-                "captioner is a stand-in, CLIP's nearest words; CLIPN's tower is trained on 2,000 scenes.",
-            ),
-        ),
-        Protocol(
-            "real-features",
-            "ImageNet embeddings of CLIP ViT-B/32: splits 1 to 4, and textures",
-            "features",
-            (
-                *_FEATURES,
-                *(
-                    replace(e, name=f"{e.name} (10 %)", table="First 10 % of the classes, then all names",
-                            open_vocabulary=True)
-                    for e in _FEATURES
-                ),
-                Experiment(
-                    "1,000 ID",
-                    table="All 1,000 classes",
-                    shared_ood=("dtd",),
-                    max_seeds=1,
-                    left_out={"LSNDetector": "contexts for each of 1,000 classes take too long here"},
-                ),
-            ),
-            paper=(_paper.TABLE_3,),
-            shots=4,
-            notes=(
-                "Every method reads class names with the same small distilled text tower, which has no "
-                "room for 16 context vectors: CoOp and LSN start from 'a photo of a', with fewer and "
-                "larger steps than published so that the run stays short. The column dtd of split 4 is "
-                "100 known classes against textures.",
-                "The paper's figures are for scale: ViT-B/16, 16 shots, 50 test images a class.",
-            ),
-        ),
-        Protocol(
-            "photos",
-            "Your own images: a folder per known class, and folders of anything else",
-            "photos",
-            (Experiment("photos"),),
-            notes=("Images that are not drawn for training are the test images of a seed.",),
-        ),
-    )
-}  # fmt: skip
+    name: str
+    table: str = ""
+    needs: Sequence[str] = ()
+    split: str | None = None
+    open_vocabulary: bool = False
+    detectors: Sequence[str] | None = None
+    parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    model: str | None = None
+    pretrained: str | None = None
+    max_seeds: int | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    paper_row: str | None = None
 
 
-def find_protocol(name: str) -> Protocol:
-    """A protocol by its name."""
+@dataclass(frozen=True)
+class Protocol:
+    """A benchmark: its experiments and how their table reads.
+
+    Attributes
+    ----------
+    name, title : str
+    experiments : list of Experiment
+    source : {"imagenet", "scenes", "features", "photos"}
+        Where images come from.
+    paper : list of str
+        Numbers of the paper's tables whose figures stand beside ours.
+    rows : {"detector", "experiment"}
+        What the rows of the table are.
+    shots : int
+        Default of the run.
+    model : str or None
+        Default of the run.
+    files : list of str
+        What the data folder must have beside sets of images.
+    backbones : list of (str, str or None)
+        Models and tags that are compared; the last is the one that all else is varied on.
+    notes : list of str
+        What a reader of the table must know.
+    """
+
+    name: str
+    title: str
+    experiments: list[Experiment]
+    source: str = "imagenet"
+    paper: Sequence[str] = ()
+    rows: str = "detector"
+    shots: int = 16
+    model: str | None = "ViT-B-16"
+    files: Sequence[str] = ()
+    backbones: Sequence[Sequence[str | None]] = ()
+    notes: Sequence[str] = ()
+
+    def only(self, names: Sequence[str] | None) -> Protocol:
+        """The protocol with some of its experiments."""
+        known = [experiment.name for experiment in self.experiments]
+        for name in names or ():
+            if name not in known:
+                raise InputError(f"{self.name} has no experiment {name!r}; it has {known}.")
+        chosen = [e for e in self.experiments if not names or e.name in names]
+        return replace(self, experiments=chosen)
+
+    def on(self, backbones: Sequence[Sequence[str | None]]) -> Protocol:
+        """The protocol with an experiment for each backbone, and its own on the last of them."""
+        if not self.backbones:
+            raise InputError(f"{self.name} runs on one model; backbones= is for ablation. Give model=.")
+        if not backbones or any(isinstance(pair, str) or len(pair) != 2 for pair in backbones):
+            raise InputError(
+                f"backbones must be one or more pairs (model, pretrained), got {list(backbones)!r}."
+            )
+        *others, (model, tag) = backbones
+        first = replace(self.experiments[0], parameters={})
+        experiments = [
+            replace(first, name=f"{m} ({t or 'own weights'})", model=m, pretrained=t, paper_row=m)
+            for m, t in others
+        ]
+        experiments += [
+            replace(e, name=e.name.format(model=model), model=model, pretrained=tag) for e in self.experiments
+        ]
+        return replace(self, experiments=experiments, model=None)
+
+    def needed_files(self) -> list[str]:
+        """Files of the data folder; the fourth split, classes 0 to 99 against all others, needs none."""
+        own = [SPLITS_FILE] if any(e.split not in (None, "Split-4") for e in self.experiments) else []
+        return list(dict.fromkeys([*self.files, *own]))
+
+
+def _protocol(name: str, held: dict[str, Any]) -> Protocol:
+    shared, experiments = held.pop("shared", {}), held.pop("experiments")
+    return Protocol(name, experiments=[Experiment(**{**shared, **e}) for e in experiments], **held)
+
+
+_HELD = tomllib.loads((files(__package__) / "protocols.toml").read_text(encoding="utf-8"))
+SETS = {key: DataSet(**held) for key, held in _HELD["sets"].items()}
+PROTOCOLS = {name: _protocol(name, held) for name, held in _HELD["protocols"].items()}
+
+
+def find_protocol(name: str, backbones: Sequence[Sequence[str | None]] | None = None) -> Protocol:
+    """A protocol by its name, on the given backbones or its own."""
     if name not in PROTOCOLS:
         hint = did_you_mean(name, PROTOCOLS)
         raise InputError(f"There is no protocol {name!r}.{hint} Protocols: {', '.join(PROTOCOLS)}.")
-    return PROTOCOLS[name]
+    found = PROTOCOLS[name]
+    chosen = found.backbones if backbones is None else backbones
+    return found if backbones is None and not chosen else found.on(chosen)

@@ -12,48 +12,45 @@ import numpy as np
 import skneg
 
 from ..datasets import COLORS, SHAPE_NAMES, make_far_ood, make_scenes
+from ..encoder import CLIPImageEncoder
 from ..words import Words
-from ._experiments import Experiment
-from ._images import Encoder, Images
-from ._tasks import Task
+from ._protocols import Protocol
+from ._tasks import Task, numbered
 
 _POOL = 40  # images per shape that training images are drawn from
 _KNOWN, _NEAR, _NAMED = SHAPE_NAMES[0:36:3], SHAPE_NAMES[1:36:3], SHAPE_NAMES[2:36:3]
 
 
-def scenes_task(experiment: Experiment, out: Path, encoder: Callable[[], Encoder]) -> Task:
+def scenes_tasks(protocol: Protocol, out: Path, encoder: CLIPImageEncoder) -> list[Task]:
     """12 known shapes, 12 other shapes, and images without any shape."""
     names = sorted(_KNOWN)
-    pool, pool_y = make_scenes(_POOL * len(names), shapes=names, random_state=0)
-    test, test_y = make_scenes(600, shapes=names, random_state=1)
-    near, _ = make_scenes(600, shapes=_NEAR, random_state=3)
+
+    def scenes(name: str, n: int, shapes: Any, seed: int) -> Any:
+        pixels, y = make_scenes(n, shapes=shapes, random_state=seed)
+        return numbered(name, pixels, encoder.transform(pixels), np.searchsorted(names, y))
+
+    far = make_far_ood(600, random_state=4)
+    ood = {"near": scenes("near", 600, _NEAR, 3), "far": numbered("far", far, encoder.transform(far))}
     no_tower = out / "no-tower.safetensors"
-    return Task(
-        experiment,
-        names,
-        len(names),
-        Images("pool", pixels=pool),
-        np.searchsorted(names, pool_y),
-        {
-            "near": Images("near", pixels=near),
-            "far": Images("far", pixels=make_far_ood(600, random_state=4)),
+    of_shapes: dict[str, Any] = {"n_groups": 1, "words": Words(SHAPE_NAMES, fraction=0.5, max_cosine=1.01)}
+    parameters: dict[str, dict[str, Any]] = {
+        "EOEDetector": {"outlier_names": list(_NAMED)},
+        "NegLabelDetector": of_shapes,
+        "CSPDetector": {
+            **of_shapes,
+            "words": Words(SHAPE_NAMES, fraction=0.5, max_cosine=0.95),
+            "adjectives": list(COLORS),
+            "superclasses": ["thing"],
         },
-        Images("test", pixels=test),
-        np.searchsorted(names, test_y),
-        {
-            "EOEDetector": {"outlier_names": list(_NAMED)},
-            "NegLabelDetector": {"words": Words(SHAPE_NAMES, fraction=0.5, max_cosine=1.01), "n_groups": 1},
-            "CSPDetector": {
-                "words": Words(SHAPE_NAMES, fraction=0.5, max_cosine=0.95),
-                "adjectives": list(COLORS),
-                "superclasses": ["thing"],
-                "n_groups": 1,
-            },
-            "CLIPNDetector": {"no_encoder": no_tower},
-            "ZOCDetector": {"candidate_labels": word_captioner(encoder, SHAPE_NAMES)},
-        },
-        {"CLIPNDetector": partial(_train_no_tower, no_tower)},
-    )
+        "CLIPNDetector": {"no_encoder": no_tower},
+        "ZOCDetector": {"candidate_labels": word_captioner(encoder, SHAPE_NAMES)},
+    }
+    before = {"CLIPNDetector": partial(_train_no_tower, no_tower)}
+    pool, test = scenes("pool", _POOL * len(names), names, 0), scenes("test", 600, names, 1)
+    return [
+        Task(experiment, names, len(names), pool, test, ood, parameters, before)
+        for experiment in protocol.experiments
+    ]
 
 
 def _train_no_tower(file: Path) -> None:
@@ -65,15 +62,13 @@ def _train_no_tower(file: Path) -> None:
 
 
 def word_captioner(
-    encoder: Callable[[], Encoder], words: tuple[str, ...], n_words: int = 5
+    encoder: CLIPImageEncoder, words: tuple[str, ...], n_words: int = 5
 ) -> Callable[[list[Any]], list[list[str]]]:
     """Stands in for a caption model: the words nearest to an image, by CLIP itself."""
 
     def nearest_words(images: list[Any]) -> list[list[str]]:
-        tower = encoder()
-        bank = tower.texts([f"a photo of a {word}" for word in words])
-        pixels = np.stack([np.asarray(image) for image in images])
-        cosines = tower.embeddings(Images("captioned", pixels=pixels)) @ bank.T
+        bank = encoder.backbone().text_tower.encode([f"a photo of a {word}" for word in words])
+        cosines = encoder.transform(np.stack([np.asarray(image) for image in images])) @ bank.T
         return [[words[i] for i in row] for row in cosines.argsort(axis=1)[:, -n_words:]]
 
     return nearest_words

@@ -2,24 +2,73 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import joblib
 import numpy as np
 
 from ..datasets import sample_shots
 from ..errors import InputError
-from ._data import SPLITS_FILE, load_splits
-from ._experiments import Experiment
-from ._images import Images
+from ._protocols import Experiment
 
-# Training images with their classes, then test images with theirs.
-Drawn = tuple[Images, np.ndarray, Images, np.ndarray]
+
+@dataclass(frozen=True)
+class Images:
+    """A set of images: files, pixels, or embeddings, or pixels with their embeddings.
+
+    Attributes
+    ----------
+    name : str
+        For messages.
+    labels : ndarray of shape (n,)
+        Of known classes: their numbers.
+    keys : ndarray of shape (n,)
+        What tells the images apart on every machine.
+    pixels : ndarray of paths (n,), or of pixels (n, height, width, 3), or None
+    embeddings : ndarray of shape (n, d), optional
+    """
+
+    name: str
+    labels: np.ndarray
+    keys: np.ndarray
+    pixels: np.ndarray | None = None
+    embeddings: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def take(self, rows: np.ndarray) -> Images:
+        """Some of the images."""
+        pixels, embeddings = (None if p is None else p[rows] for p in (self.pixels, self.embeddings))
+        return Images(self.name, self.labels[rows], self.keys[rows], pixels, embeddings)
+
+    def images(self) -> Any:
+        """What a detector takes that looks at pixels: paths, or an array."""
+        assert self.pixels is not None, "a detector that looks at pixels is not run on embeddings"
+        return self.pixels.tolist() if self.pixels.ndim == 1 else self.pixels
+
+    def of_classes(self, known: Sequence[str]) -> Images:
+        """The images whose labels are among these, which then are numbers."""
+        number = {key: i for i, key in enumerate(known)}
+        taken = self.take(np.flatnonzero(np.isin(self.labels, known)))
+        return replace(taken, labels=np.array([number[key] for key in taken.labels.tolist()], dtype=int))
+
+    def state(self) -> str:
+        """A hash of which images these are; of files their names, sizes and times."""
+        if self.pixels is None or self.pixels.ndim > 1:
+            return joblib.hash([self.keys.tolist(), self.pixels, self.embeddings])
+        stats = [os.stat(path) if os.path.exists(path) else None for path in self.pixels]
+        return joblib.hash([self.keys.tolist(), [s and (s.st_size, s.st_mtime_ns) for s in stats]])
+
+
+def numbered(name: str, pixels: Any = None, embeddings: Any = None, labels: Any = None) -> Images:
+    """Images that are told apart by their numbers."""
+    n = len(embeddings if pixels is None else pixels)
+    labels = np.full(n, "") if labels is None else labels
+    return Images(name, labels, np.arange(n).astype(str), pixels, embeddings)
 
 
 @dataclass
@@ -32,9 +81,9 @@ class Task:
         All known classes; class i of the labels is the i-th.
     n_trained : int
         The first so many of them have training images.
-    pool, pool_y
+    pool : Images
         What training images are drawn from.
-    test, test_y
+    test : Images or None
         ID test images; None: what the seed did not draw from the pool.
     ood : dict of str to Images
     parameters : dict of str to dict
@@ -47,128 +96,36 @@ class Task:
     class_names: list[str]
     n_trained: int
     pool: Images
-    pool_y: np.ndarray
+    test: Images | None
     ood: dict[str, Images]
-    test: Images | None = None
-    test_y: np.ndarray | None = None
-    parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
-    before: dict[str, Callable[[], None]] = field(default_factory=dict)
-    _drawn: dict[tuple[int, int], Drawn] = field(default_factory=dict, init=False, repr=False)
-    _fingerprints: dict[tuple[int, int], str] = field(default_factory=dict, init=False, repr=False)
+    parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    before: Mapping[str, Callable[[], None]] = field(default_factory=dict)
 
-    @property
-    def has_pixels(self) -> bool:
-        return self.pool.pixels is not None
+    def __post_init__(self) -> None:
+        tested = {} if self.test is None else {f"ID test images of {self.experiment.name}": self.test}
+        for name, images in {**tested, **self.ood}.items():
+            if len(images) == 0:
+                raise InputError(f"{name}: no image of these classes.")
 
-    def draw(self, shots: int, seed: int) -> Drawn:
-        """Training and test images of a seed, with their classes."""
-        if (shots, seed) not in self._drawn:
-            self._drawn[shots, seed] = self._draw(shots, seed)
-        return self._drawn[shots, seed]
+    def prepare(self, detector: str) -> None:
+        """Do what must be done before a detector is built or fitted."""
+        if detector in self.before:
+            self.before[detector]()
 
-    def _draw(self, shots: int, seed: int) -> Drawn:
-        free = np.flatnonzero(self.pool_y < self.n_trained)
-        counts = np.bincount(self.pool_y[free], minlength=self.n_trained)
-        for number in np.flatnonzero(counts < shots)[:1]:
-            like = [self.pool.keys[i] for i in free if self.pool_y[i] == number][:1]
-            shown = f" ({like[0]}, ...)" if like and not isinstance(self.pool.pixels, np.ndarray) else ""
+    def draw(self, shots: int, seed: int) -> tuple[Images, Images]:
+        """Training and test images of a seed."""
+        free = np.flatnonzero(self.pool.labels < self.n_trained)
+        y, keys = self.pool.labels[free], self.pool.keys[free]
+        for number in np.flatnonzero(np.bincount(y, minlength=self.n_trained) < shots)[:1]:
+            like = keys[y == number].tolist()
             raise InputError(
-                f"class {self.class_names[number]!r}{shown} has {counts[number]} images, fewer than "
+                f"class {self.class_names[number]!r} (such as {like[:1]}) has {len(like)} images, fewer than "
                 f"shots={shots}: add images of it, leave it out, or ask for fewer shots."
             )
-        rows = free[
-            sample_shots(self.pool_y[free], shots, keys=[self.pool.keys[i] for i in free], random_state=seed)
-        ]
-        train, train_y = self.pool.take(rows), self.pool_y[rows]
-        if self.test is not None:
-            assert self.test_y is not None
-            return train, train_y, self.test, self.test_y
-        rest = np.setdiff1d(np.arange(len(self.pool)), rows)
-        if len(rest) == 0:
+        rows = free[sample_shots(y, shots, keys=keys.tolist(), random_state=seed)]
+        test = self.test
+        if test is None:
+            test = self.pool.take(np.setdiff1d(np.arange(len(self.pool)), rows))
+        if len(test) == 0:
             raise InputError(f"shots={shots} leaves no image of {self.pool.name!r} to test on.")
-        return train, train_y, self.pool.take(rest), self.pool_y[rest]
-
-    def fingerprint(self, shots: int, seed: int) -> str:
-        """Which images a seed meets: the names of all, and what the files hold that are made use of."""
-        if (shots, seed) not in self._fingerprints:
-            train, _, test, _ = self.draw(shots, seed)
-            # Not the whole pool: a million files are not read for a few shots.
-            contents = [images.content() for images in (train, test, *self.ood.values())]
-            parts = [self._names, *(content[:8] for content in contents if content is not None)]
-            self._fingerprints[shots, seed] = "-".join(parts)
-        return self._fingerprints[shots, seed]
-
-    @cached_property
-    def _names(self) -> str:
-        held = [self.pool, *([] if self.test is None else [self.test]), *self.ood.values()]
-        return "-".join(images.fingerprint()[:8] for images in held)
-
-
-def task_of(
-    experiment: Experiment,
-    known: Sequence[str],
-    names: list[str],
-    n_trained: int,
-    pool: tuple[Images, np.ndarray],
-    test: tuple[Images, np.ndarray],
-    ood: dict[str, Images],
-) -> Task:
-    """A task from sets whose labels are class keys: rows of other classes go, labels become numbers."""
-    number = {key: i for i, key in enumerate(known)}
-
-    def of_known(images: Images, labels: np.ndarray) -> tuple[Images, np.ndarray]:
-        rows = np.flatnonzero(np.isin(labels, known))
-        return images.take(rows), np.array([number[key] for key in labels[rows].tolist()])
-
-    (drawn, drawn_y), (tested, tested_y) = of_known(*pool), of_known(*test)
-    for name, images in {f"ID test images of {experiment.name}": tested, **ood}.items():
-        if len(images) == 0:
-            raise InputError(f"{name}: no image of these classes.")
-    return Task(experiment, names, n_trained, drawn, drawn_y, ood, tested, tested_y)
-
-
-def choose_classes(
-    experiment: Experiment, order: Sequence[str], root: Path
-) -> tuple[list[str], list[str], int]:
-    """Known classes, those that are trained first; unknown classes; how many are trained."""
-    known, unknown = list(order), []
-    first = known[: max(2, len(known) // 10)]
-    if experiment.split:
-        if experiment.split == "Split-4" and not (root / SPLITS_FILE).exists():
-            known, unknown = known[:100], known[100:]
-            first = known[: max(2, len(known) // 10)]
-        else:
-            split = load_splits(root)[experiment.split]
-            known, unknown, first = split["id"], split["ood"], split["first_10pct"]
-            lost = sorted(set(known + unknown) - set(order))
-            if lost:
-                raise InputError(
-                    f"{experiment.split} has {len(lost)} classes without training images, such as {lost[:3]}."
-                )
-    if experiment.open_vocabulary:
-        return [*first, *(key for key in known if key not in set(first))], unknown, len(first)
-    return known, unknown, len(known)
-
-
-def unlike(words: Sequence[str], known: Sequence[str]) -> list[str]:
-    """The words without blanks, repetitions and class names."""
-    taken = {name.casefold() for name in known}
-    free = {word.strip().casefold(): word.strip() for word in reversed(words)}
-    return [word for key, word in reversed(free.items()) if key and key not in taken]
-
-
-def describe(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters as JSON takes them: long lists by a hash, functions and files by their name."""
-
-    def show(value: Any) -> Any:
-        if callable(value):
-            return getattr(value, "__qualname__", type(value).__name__)
-        if isinstance(value, Path):
-            return value.name
-        if isinstance(value, list | tuple):
-            shown = [show(item) for item in value]
-            digest = hashlib.sha256(json.dumps(shown).encode()).hexdigest()[:8]
-            return shown if len(shown) <= 20 else f"{len(shown)} items, sha256 {digest}"
-        return value if isinstance(value, str | int | float | bool | dict | None) else str(value)
-
-    return {name: show(value) for name, value in parameters.items()}
+        return self.pool.take(rows), test

@@ -10,12 +10,14 @@ from PIL import Image
 
 from skneg import CLIPImageEncoder, Words
 from skneg.backbone._tiny import TINY_FOLDER
+from skneg.benchmarks import run_benchmark
 from skneg.datasets import COLORS, SHAPE_NAMES, make_far_ood, make_scenes
 from skneg.prompts import CoOpRecipe
 
 CLASSES = sorted(SHAPE_NAMES[:24:2])
 WNIDS = [f"n{10000000 + i}" for i in range(len(CLASSES))]
 N_TRAIN, N_TEST, N_OOD = 5, 3, 12
+FEW = ("NegPromptDetector", "MCMDetector", "KNNDetector")
 
 
 def words_for(images):
@@ -109,3 +111,31 @@ def features(tmp_path_factory):
     (root / "clip-student").symlink_to(TINY_FOLDER)
     (root / "splits_wnids.json").write_text(json.dumps(splits_of(WNIDS)))
     return root
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory):
+    """Embeddings shared by all runs of the session, as `cache=` is meant to be."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def run(tmp_path, imagenet, cache):
+    def go(protocol="imagenet-far", **options):
+        defaults = {
+            "data": imagenet, "out": tmp_path / "out", "detectors": FEW, "seeds": 1, "shots": 2,
+            "model": "skneg-tiny", "cache": cache, "configure": quick, "figures": False,
+        }  # fmt: skip
+        return run_benchmark(protocol, **{**defaults, **options})
+
+    return go
+
+
+def by_cell(result):
+    return {
+        (r["experiment"], r["detector"], r["dataset"], r["seed"]): r for r in result.rows if "reason" not in r
+    }
+
+
+def reasons(result):
+    return {(r["experiment"], r["detector"]): r["reason"] for r in result.rows if "reason" in r}

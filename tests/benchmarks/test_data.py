@@ -1,0 +1,72 @@
+"""The data folder: what is missing, class names, labels of lists."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from skneg.benchmarks._data import class_keys, class_order, distinct_names, load_class_names
+from skneg.errors import InputError
+
+from .conftest import CLASSES, WNIDS, by_cell
+
+
+def test_imagenet_names_are_open_clip_s_and_all_different(tmp_path):
+    names = load_class_names(tmp_path, [f"n{i:08d}" for i in range(1000)])
+    assert names[0] == "tench"
+    assert len({name.casefold() for name in names}) == 1000
+
+
+def test_a_name_that_comes_twice_gets_another_word():
+    assert distinct_names(["crane", "tench", "crane"]) == ["crane", "tench", "construction crane"]
+    assert distinct_names(["Cardigan", "cardigan"]) == ["Cardigan", "cardigan sweater"]
+
+
+def test_class_names_that_lack_a_folder_are_refused(tmp_path):
+    (tmp_path / "class_names.json").write_text(json.dumps({WNIDS[0]: "cat"}))
+    with pytest.raises(InputError, match=f"lack 1 of 2 folders: .*{WNIDS[1]}"):
+        load_class_names(tmp_path, WNIDS[:2])
+
+
+def test_classes_stand_in_the_order_of_their_names_or_numbers():
+    assert class_order(np.array(["umbrella", "key", "fish", "key"])) == ["fish", "key", "umbrella"]
+    assert class_order(np.array(["10", "9", "0"])) == ["0", "9", "10"]
+    assert class_order(np.array(["10", "9", "n0"])) == ["10", "9", "n0"]
+
+
+def test_names_that_are_not_utf_8_are_refused(tmp_path):
+    (tmp_path / "classnames.txt").write_bytes(f"{WNIDS[0]} caf\xe9".encode("latin-1"))
+    with pytest.raises(InputError, match="classnames.txt.*UTF-8"):
+        load_class_names(tmp_path, WNIDS[:1])
+
+
+def test_labels_of_lists_are_positions_of_class_folders():
+    assert class_keys(np.array(["1", "0"]), WNIDS).tolist() == [WNIDS[1], WNIDS[0]]
+    assert class_keys(np.array([WNIDS[3]]), WNIDS).tolist() == [WNIDS[3]]
+    with pytest.raises(InputError, match="label 12"):
+        class_keys(np.array(["12"]), WNIDS)
+
+
+def test_everything_that_is_missing_is_said_at_once(run, imagenet, tmp_path, monkeypatch):
+    root = tmp_path / "data"
+    shutil.copytree(imagenet / "imagenet" / "val", root / "imagenet" / "val")
+    monkeypatch.setattr("skneg.benchmarks._run.imagenet_tasks", None)
+    with pytest.raises(InputError) as refusal:
+        run("open-vocabulary", data=root)
+    message = str(refusal.value)
+    for missing in ("ImageNet train", "iNaturalist", "SUN", "Places", "Textures", "splits_wnids.json"):
+        assert missing in message
+    assert "ImageNet val" not in message
+    assert not (tmp_path / "out").exists()
+
+
+def test_class_names_are_needed_where_folders_are_not_imagenet_s(run, imagenet, tmp_path):
+    root = tmp_path / "data"
+    shutil.copytree(imagenet, root)
+    (root / "class_names.json").unlink()
+    with pytest.raises(InputError, match="class_names.json"):
+        run(data=root)
+    text = "".join(f"{w} {name}\n" for w, name in zip(WNIDS, CLASSES, strict=True))
+    (root / "classnames.txt").write_text(text)
+    assert by_cell(run(data=root, detectors=["MCMDetector"]))

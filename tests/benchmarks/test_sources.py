@@ -1,0 +1,98 @@
+"""Images of files and of ready embeddings become tasks."""
+
+import shutil
+
+import pytest
+
+import skneg
+from skneg.errors import InputError
+
+from .conftest import CLASSES, FEW, N_TEST, WNIDS, by_cell, reasons
+
+
+def test_hard_splits(run):
+    cells = by_cell(run("imagenet-hard"))
+    assert {cell[0] for cell in cells} == {"Split-1", "Split-2", "Split-3", "Split-4"}
+    sizes = {cell[0]: (row["n_id"], row["n_ood"]) for cell, row in cells.items()}
+    expected = {"Split-1": (8, 4), "Split-2": (5, 6), "Split-3": (6, 6), "Split-4": (4, 8)}
+    assert sizes == {name: (N_TEST * k, N_TEST * m) for name, (k, m) in expected.items()}
+
+
+def test_open_vocabulary_knows_classes_it_has_not_seen(run):
+    result = run("open-vocabulary", detectors=(*FEW, "LSNDetector"))
+    cells = by_cell(result)
+    assert {cell[0] for cell in cells} == {
+        "ImageNet-1k (10 %)", *(f"Split-{i} (10 %)" for i in range(1, 5))
+    }  # fmt: skip
+    assert {name for _, name in reasons(result)} == {"KNNDetector", "LSNDetector"}
+    assert cells["Split-3 (10 %)", "NegPromptDetector", "Split-3", 0]["n_id"] == 6 * N_TEST
+    # More than the two trained classes are recognised.
+    assert cells["ImageNet-1k (10 %)", "NegPromptDetector", "SUN", 0]["accuracy"] > 2 / 12 * 100
+
+
+@pytest.mark.parametrize("name", ["openood-near", "openood-far"])
+def test_openood(run, name):
+    datasets = {cell[2] for cell in by_cell(run(name))}
+    near, far = {"SSB-hard", "NINCO"}, {"iNaturalist", "Textures", "OpenImage-O"}
+    assert datasets == (near if name == "openood-near" else far)
+
+
+def test_openood_lists_take_the_place_of_folders(run, imagenet, tmp_path):
+    root = tmp_path / "data"
+    shutil.copytree(imagenet, root)
+    images = sorted((root / "images_largescale" / "ninco").iterdir())[:5]
+    lists = root / "benchmark_imglist" / "imagenet"
+    lists.mkdir(parents=True)
+    (lists / "test_ninco.txt").write_text("".join(f"ninco/{p.name} -1\n" for p in images))
+    val = [p for w in WNIDS for p in sorted((root / "imagenet" / "val" / w).iterdir())[:1]]
+    (lists / "test_imagenet.txt").write_text(
+        "".join(f"imagenet/val/{p.parent.name}/{p.name} {i}\n" for i, p in enumerate(val))
+    )
+    cells = by_cell(run("openood-near", data=root, detectors=["MCMDetector"]))
+    row = cells["ImageNet-1k", "MCMDetector", "NINCO", 0]
+    assert (row["n_id"], row["n_ood"]) == (12, 5)
+    assert row["accuracy"] > 50  # the numbers of the list are positions of the class folders
+
+
+def test_real_features(run, features):
+    everyone = [info.name for info in skneg.list_detectors()]
+    result = run(
+        "real-features", data=features, model=None, detectors=everyone,
+        only=["Split-4", "Split-4 (10 %)", "1,000 ID"],
+    )  # fmt: skip
+    cells = by_cell(result)
+    assert {cell[2] for cell in cells if cell[0] == "Split-4"} == {"Split-4", "dtd"}
+    assert {cell[2] for cell in cells if cell[0] == "1,000 ID"} == {"dtd"}
+    assert {name for experiment, name in reasons(result) if experiment == "Split-4"} == {
+        "GLMCMDetector", "ODINDetector", "LoCoOpDetector", "SCTDetector", "CLIPNDetector", "ZOCDetector"
+    }  # fmt: skip
+    assert "1,000 classes" in reasons(result)["1,000 ID", "LSNDetector"]
+    assert cells["Split-4", "MCMDetector", "dtd", 0]["accuracy"] > 80
+
+
+def test_photos_are_tested_on_what_was_not_drawn(run, imagenet, tmp_path):
+    root = tmp_path / "photos"
+    for wnid, name in zip(WNIDS[:3], CLASSES, strict=False):
+        shutil.copytree(imagenet / "imagenet" / "train" / wnid, root / "id" / name)
+    shutil.copytree(imagenet / "SUN", root / "ood_sun")
+    (root / "outlier_names.txt").write_text("ladder\n\noctopus\nLadder\n")
+    result = run(
+        "photos", data=root, detectors=["MCMDetector", "EOEDetector", "NegPromptDetector"], seeds=2,
+        configure=None,
+        settings={"NegPromptDetector": {"recipe__positive_steps": 1, "recipe__negative_steps": 1}},
+    )  # fmt: skip
+    cells = by_cell(result)
+    assert {cell[3] for cell in cells} == {0, 1}
+    assert {row["n_id"] for row in cells.values()} == {3 * 3}
+    assert not reasons(result)
+
+
+def test_folders_of_one_column_are_refused(run, imagenet, tmp_path):
+    root = tmp_path / "photos"
+    shutil.copytree(imagenet / "imagenet" / "train", root / "id")
+    shutil.copytree(imagenet / "SUN", root / "ood-fish")
+    result = run("photos", data=root, detectors=["MCMDetector"])
+    assert {cell[2] for cell in by_cell(result)} == {"fish"}
+    shutil.copytree(imagenet / "SUN", root / "oodfish")
+    with pytest.raises(InputError, match="'ood-fish' and 'oodfish'"):
+        run("photos", data=root, detectors=["MCMDetector"])
