@@ -39,7 +39,7 @@ def loaded_backbone(detector: Any) -> Backbone:
     used, state = _used.get(), vars(detector).get("_state")
     if used is not None:
         used.append(backbone.name)
-    elif state is not None and state.backbone is not None:
+    elif state is not None and "sha256" in (state.backbone or {}):
         from .persistence import check_backbone
 
         check_backbone(backbone, state.backbone)

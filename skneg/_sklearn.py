@@ -9,9 +9,10 @@ from functools import reduce
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import validate_data
 
+from ._utils import did_you_mean
 from .errors import InputError, InputTypeError
 
 # What an estimator's HTML diagram links to, instead of scikit-learn's pages.
@@ -63,6 +64,29 @@ def share_parameters(cls: type) -> None:
     first = {name: merged[name] for name in _FIRST if name in merged}
     ordered = {**first, **merged}
     cls.__init__.__signature__ = inspect.Signature(list(ordered.values()))  # type: ignore[misc, attr-defined]
+
+
+def refuse_unknown(cls: Any, parameters: Mapping[str, Any]) -> None:
+    """Refuse a keyword that a class's constructor does not take, by the name of that class."""
+    known = cls._get_param_names()
+    for name in parameters:
+        if name not in known:
+            raise InputTypeError(f"{cls.__name__} has no parameter {name!r}.{did_you_mean(name, known)}")
+
+
+def with_defaults(estimator: Any, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters for `set_params`, with an object in the place of its short form where a part of it is set.
+
+    None and a plain value, such as a word list, stand for the class's ``default_<name>`` with that value: a
+    search must be able to set a part of it.
+    """
+    filled = dict(parameters)
+    for name in {key.partition("__")[0] for key in parameters if "__" in key} - set(parameters):
+        default, value = (getattr(estimator, key, None) for key in (f"default_{name}", name))
+        if default is not None and not hasattr(value, "set_params"):
+            own = {} if value is None else {name: value}
+            filled = {name: clone(default).set_params(**own), **filled}
+    return filled
 
 
 def unwrap(estimator: Any) -> tuple[Any, Prepare]:

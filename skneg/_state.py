@@ -5,26 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .errors import PersistenceError, VocabularyError
 from .threshold import Calibrator
 from .vocabulary import Vocabulary
-
-# Fitted attributes that every detector has, and where they are.
-_SHARED = {
-    "classes_": lambda state: state.vocabulary.labels,
-    "class_names_": lambda state: list(state.vocabulary.names),
-    "unknown_label_": lambda state: state.unknown_label,
-    "temperature_": lambda state: state.temperature,
-    "offset_": lambda state: state.calibrator.offset,
-    "calibration_embeddings_": lambda state: state.calibrator.images,
-    "calibration_names_": lambda state: state.calibrator.names,
-    "calibration_scores_": lambda state: state.calibrator.scores,
-    "backbone_": lambda state: None if state.backbone is None else state.backbone["name"],
-}
 
 
 def _is_number(value: Any) -> bool:
@@ -78,7 +65,8 @@ class FittedState:
     """What `fit`, `set_vocabulary` and `calibrate` make: built whole, and put in place by one assignment.
 
     So a prediction that reads it once gets answers of one vocabulary and one threshold, whatever another
-    thread does meanwhile. Attributes of `learned` and `model` can be read as attributes of the state.
+    thread does meanwhile. Every fitted attribute, such as ``classes_``, ``offset_``, and those of `learned`
+    and `model`, is an attribute of the state too.
 
     Attributes
     ----------
@@ -112,15 +100,20 @@ class FittedState:
     def __post_init__(self) -> None:
         if self.unknown_label is not None and self.unknown_label in self.vocabulary.labels.tolist():
             raise VocabularyError(f"unknown_label={self.unknown_label!r} is also the label of a known class.")
+        shared = {
+            "classes_": self.vocabulary.labels,
+            "class_names_": list(self.vocabulary.names),
+            "unknown_label_": self.unknown_label,
+            "temperature_": self.temperature,
+            "backbone_": None if self.backbone is None else self.backbone["name"],
+        }
+        if self.calibrator is not None:
+            shared |= self.calibrator.attributes()
+        vars(self).update({**self.columns, **self.learned, **self.model, **shared})
 
-    def __getattr__(self, name: str) -> Any:
-        if name.endswith("_") and not name.startswith("__"):
-            if name in _SHARED:
-                return _SHARED[name](self)
-            for part in (self.model, self.learned, self.columns):
-                if name in part:
-                    return part[name]
-        raise AttributeError(name)
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def with_classes(self, names: list[str], model: Mapping[str, Any]) -> FittedState:
         """The same for other class names, which are their own labels."""
@@ -128,20 +121,7 @@ class FittedState:
 
     def as_values(self) -> dict[str, Any]:
         """The parts as plain mappings, for a file."""
-        calibrator = self.calibrator
-        return {
-            "classes_": self.vocabulary.labels,
-            "class_names_": list(self.vocabulary.names),
-            "unknown_label_": self.unknown_label,
-            "temperature_": self.temperature,
-            "learned": dict(self.learned),
-            "model": dict(self.model),
-            "calibration_embeddings_": calibrator.images,
-            "calibration_names_": calibrator.names,
-            "calibration_scores_": calibrator.scores,
-            "offset_": calibrator.offset,
-            "columns": dict(self.columns),
-        }
+        return {name: getattr(self, name) for name in _KINDS}
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any], backbone: Mapping[str, Any] | None) -> FittedState:

@@ -67,7 +67,8 @@ def unit_rows(X: np.ndarray, name: str = "X") -> np.ndarray:
         if bad.any():
             row = int(bad.reshape(len(X), -1).any(axis=1).argmax())
             raise InputError(f"Input {name} contains {what}, first in row {row}.")
-    is_unit = np.abs(np.linalg.norm(X, axis=-1, keepdims=True) - 1) < 1e-6
+    with np.errstate(over="ignore"):
+        is_unit = np.abs(np.linalg.norm(X, axis=-1, keepdims=True) - 1) < 1e-6
     X = np.where(is_unit, X, X / largest)
     return (X / np.where(is_unit, 1, np.linalg.norm(X, axis=-1, keepdims=True))).astype(np.float32)
 

@@ -13,8 +13,7 @@ What a subclass may fill in
 ``_score_of_missing(...)``  scores of images whose class is no longer in the vocabulary
 ==========================  ==================================================================
 
-Everything else is private, and overridden nowhere. A method says what it is in four class attributes:
-`training`, `needs`, `reference` and `reads_names`.
+Everything else is private, and overridden nowhere. Class attributes say what a method is.
 """
 
 from __future__ import annotations
@@ -26,12 +25,12 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from ._fitting import check_answers, fit_state, recalibrate, with_vocabulary
 from ._reading import loaded_backbone, noting_models, read_images
-from ._sklearn import DOC_LINK, share_parameters
+from ._sklearn import DOC_LINK, refuse_unknown, share_parameters, with_defaults
 from ._state import FittedState
 from ._utils import check_at_least, check_between, check_seed
 from .encoder import CLIPImageEncoder
@@ -50,9 +49,8 @@ register_scorers()
 class OpenSetDetector(ClassifierMixin, BaseEstimator):
     """A classifier that also answers "none of these"; base class of all detectors.
 
-    A subclass fills in hooks; the table at the top of this module lists them. What `fit`,
-    `set_vocabulary` and `calibrate` make is one object, put in place at their end: an error leaves the
-    detector as it was.
+    A subclass fills in the hooks above. What `fit`, `set_vocabulary` and `calibrate` make is one object,
+    put in place at their end: an error leaves the detector as it was.
     """
 
     training: ClassVar[str] = "none"  # what `fit` learns: "none" (the threshold), "features", "prompts"
@@ -69,6 +67,10 @@ class OpenSetDetector(ClassifierMixin, BaseEstimator):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         share_parameters(cls)
+
+    def __new__(cls, *args: Any, **parameters: Any) -> Self:  # noqa: D102
+        refuse_unknown(cls, parameters)
+        return super().__new__(cls)
 
     def __init__(
         self,
@@ -275,12 +277,7 @@ class OpenSetDetector(ClassifierMixin, BaseEstimator):
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters; ``recipe__n_negative=4`` and the like set a part of one."""
-        for name in {key.partition("__")[0] for key in params if "__" in key}:
-            # None stands for a default of which a search must be able to set a part.
-            default = getattr(type(self), f"default_{name}", None)
-            if default is not None and getattr(self, name) is None and name not in params:
-                params = {name: clone(default), **params}
-        return super().set_params(**params)
+        return super().set_params(**with_defaults(self, params))
 
     def explain(self, X: Any) -> Explanations:
         """What lies behind the answer to each image; see `skneg.inspection.explain`."""
@@ -304,9 +301,15 @@ class OpenSetDetector(ClassifierMixin, BaseEstimator):
     def __getattr__(self, name: str) -> Any:
         # Fitted attributes; asked only where normal look-up finds nothing.
         state = vars(self).get("_state")
-        if name.endswith("_") and not name.startswith("_") and hasattr(state, name):
+        if name.endswith("_") and hasattr(state, name):
             return getattr(state, name)
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # It would hide what predictions read, and act on nothing.
+        if name.endswith("_") and hasattr(vars(self).get("_state"), name):
+            raise AttributeError(f"{name} comes from fit, set_vocabulary or calibrate and cannot be set.")
+        super().__setattr__(name, value)
 
     def __sklearn_is_fitted__(self) -> bool:
         return "_state" in vars(self)
@@ -356,8 +359,6 @@ class OpenSetDetector(ClassifierMixin, BaseEstimator):
     def _score_of_missing(self, state: FittedState, Z: Any, names: list[str]) -> np.ndarray | None:
         """Scores (n,) with each image's own class added, or None where the method cannot know it."""
         return None
-
-    # What all detectors share.
 
     def _fitted(self) -> FittedState:
         check_is_fitted(self)

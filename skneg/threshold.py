@@ -83,6 +83,15 @@ class Calibrator:
             )
         return cls(images, names, np.sort(scores), offset)
 
+    def attributes(self) -> dict[str, Any]:
+        """What a detector shows of it."""
+        return {
+            "calibration_embeddings_": self.images,
+            "calibration_names_": self.names,
+            "calibration_scores_": self.scores,
+            "offset_": self.offset,
+        }
+
     def p_values(self, scores: np.ndarray) -> np.ndarray:
         """`p_values` of scores against those of the images."""
         return p_values(scores, self.scores)

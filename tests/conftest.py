@@ -15,6 +15,9 @@ from skneg.datasets import make_scenes
 # Before anything imports matplotlib: the displays' doctests must not open windows.
 os.environ["MPLBACKEND"] = "Agg"
 
+# Before anything imports torch: on matrices as small as here, threads cost more than they save.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Word embeddings of tests are kept apart from the user's own.
 os.environ["SKNEG_CACHE"] = tempfile.mkdtemp(prefix="skneg-tests-")
 
@@ -48,6 +51,20 @@ def embedded(scenes) -> tuple[np.ndarray, np.ndarray]:
     """The same scenes as embeddings."""
     X, y = scenes
     return CLIPImageEncoder(model="skneg-tiny").transform(X), y
+
+
+@pytest.fixture(scope="session")
+def mixed(scenes, strange_scenes):
+    """Images of three classes and OOD rows."""
+    X, y = scenes
+    known = np.isin(y, ["heart", "key", "star"])
+    X = np.concatenate([X[known], strange_scenes[:20]])
+    return X, np.concatenate([y[known], np.full(20, "unknown")])
+
+
+@pytest.fixture(scope="session")
+def mixed_embeddings(mixed):
+    return CLIPImageEncoder(model="skneg-tiny").transform(mixed[0]), mixed[1]
 
 
 def takes(cls, **parameters):

@@ -2,9 +2,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import skneg
+from skneg import NegLabelDetector
+from skneg._utils import unit_rows
+from skneg.bank import TextBank
 
 
 def test_import_leaves_torch_alone():
@@ -14,6 +18,25 @@ def test_import_leaves_torch_alone():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_saved_detector_scores_embeddings_without_torch(tmp_path):
+    rng, file = np.random.default_rng(0), tmp_path / "d.skneg"
+    positive, words = rng.normal(size=(12, 512)), rng.normal(size=(5506, 512)).astype(np.float16)
+    names, Z = [f"class {i}" for i in range(12)], np.repeat(positive, 3, axis=0)
+    bank = TextBank(*map(unit_rows, (positive, words)))
+    detector = NegLabelDetector(text_bank=bank, class_names=names).fit(Z)
+    detector.save(file)
+    np.save(tmp_path / "Z.npy", Z)
+    code = (
+        "import sys, numpy, skneg; Z = numpy.load('Z.npy'); scores = skneg.load('d.skneg').score_samples(Z);"
+        "heavy = {'torch', 'open_clip', 'matplotlib'} & set(sys.modules);"
+        "sys.exit(f'imported {heavy}') if heavy else print(scores.tobytes().hex())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == skneg.load(file).score_samples(Z).tobytes().hex()
+    np.testing.assert_allclose(skneg.load(file).score_samples(Z), detector.score_samples(Z), atol=1e-6)
 
 
 def test_every_public_name_resolves():

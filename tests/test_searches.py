@@ -8,19 +8,17 @@ import numpy as np
 import pytest
 from sklearn.model_selection import (
     GridSearchCV,
-    ShuffleSplit,
     StratifiedKFold,
     cross_val_predict,
     cross_val_score,
 )
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from skneg import CLIPImageEncoder, MCMDetector, NegPromptDetector
+from skneg import CLIPImageEncoder, NegPromptDetector
 from skneg.cache import content_key
 from skneg.errors import InputError
 from skneg.images import as_image_sequence
 from skneg.metrics import auroc
-from skneg.model_selection import out_of_fold_scores
 
 from .conftest import with_recipe
 
@@ -38,20 +36,6 @@ class CountingEncoder(CLIPImageEncoder):
         with open(self.log, "a") as file:
             file.write("".join(f"{content_key(images[i])}\n" for i in range(len(images))))
         return super()._encode(images)
-
-
-@pytest.fixture(scope="module")
-def mixed(scenes, strange_scenes):
-    """Images of three classes and OOD rows."""
-    X, y = scenes
-    known = np.isin(y, ["heart", "key", "star"])
-    X = np.concatenate([X[known], strange_scenes[:20]])
-    return X, np.concatenate([y[known], np.full(20, "unknown")])
-
-
-@pytest.fixture(scope="module")
-def mixed_embeddings(mixed):
-    return CLIPImageEncoder(model="skneg-tiny").transform(mixed[0]), mixed[1]
 
 
 def quick(**parameters):
@@ -142,34 +126,10 @@ def test_a_fold_without_unknown_rows_is_nan_and_a_warning_or_raises(mixed_embedd
         cross_val_score(quick(), Z[known], y[known], scoring="ood_auroc", cv=2, error_score="raise")
 
 
-@pytest.mark.parametrize("unknown", ["unknown", -1])
-def test_out_of_fold_scores_are_those_of_detectors_fitted_by_hand(mixed_embeddings, unknown):
-    Z, y = mixed_embeddings
-    detector = MCMDetector(model="skneg-tiny", contamination=0.1)
-    if unknown == -1:
-        names = ["heart", "key", "star"]
-        detector.set_params(class_names=names)
-        y = np.array([-1 if label == "unknown" else names.index(label) for label in y])
-    scores = out_of_fold_scores(detector, Z, y, cv=2)
-    for train, test in StratifiedKFold(2).split(Z, y):
-        detector.fit(Z[train], y[train])
-        np.testing.assert_allclose(scores[test], detector.decision_function(Z[test]), atol=1e-12)
-    posterior = out_of_fold_scores(detector, Z, y, cv=2, method="predict_proba")
-    assert posterior.shape == (len(y), 3)
-
-
 def test_cross_val_predict_answers_with_names(mixed_embeddings):
     answers = cross_val_predict(quick(), *mixed_embeddings, cv=2)
     assert set(answers) <= {"heart", "key", "star", "unknown"}
     assert (answers == mixed_embeddings[1])[:60].mean() > 0.6
-
-
-def test_out_of_fold_scores_work_where_metadata_are_routed(mixed_embeddings):
-    from sklearn import config_context
-
-    with config_context(enable_metadata_routing=True):
-        routed = out_of_fold_scores(quick(), *mixed_embeddings, cv=2)
-    np.testing.assert_array_equal(routed, out_of_fold_scores(quick(), *mixed_embeddings, cv=2))
 
 
 def test_the_page_on_searches_runs(capsys):
@@ -192,14 +152,3 @@ def test_the_page_on_searches_names_every_scorer():
         for name in re.findall('`"(.*?)"`', line)
     }
     assert named == set(SCORERS)
-
-
-@pytest.mark.parametrize("cv", [ShuffleSplit(2, random_state=0), [(np.arange(10), np.arange(5))]])
-def test_out_of_fold_scores_need_every_row_tested_once(embedded, cv):
-    with pytest.raises(InputError, match="leave every row out once"):
-        out_of_fold_scores(MCMDetector(model="skneg-tiny", contamination=0.2), *embedded, cv=cv)
-
-
-def test_out_of_fold_scores_need_a_label_for_every_row(embedded):
-    with pytest.raises(InputError, match="cannot split these rows"):
-        out_of_fold_scores(MCMDetector(model="skneg-tiny"), embedded[0], embedded[1][:-1], cv=2)

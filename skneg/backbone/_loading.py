@@ -189,8 +189,8 @@ def _check_names(source: str, pretrained: str | None, has_schema: bool) -> None:
     if has_schema:
         if pretrained is not None:
             raise InputError(
-                f"pretrained={pretrained!r} has no meaning with model={source!r}, which brings its own "
-                "weights."
+                f"pretrained={pretrained!r} is not used with model={source!r}, which has its own "
+                "weights; leave it out."
             )
         if source.startswith("local-dir:"):
             folder = Path(source.removeprefix("local-dir:"))
@@ -203,7 +203,7 @@ def _check_names(source: str, pretrained: str | None, has_schema: bool) -> None:
     known = open_clip.list_models()
     if source.replace("/", "-") not in known:
         hint = did_you_mean(source, [*known, TINY_NAME])
-        raise BackboneError(f"open_clip knows no model {source!r}.{hint} {_OFFLINE_HELP}")
+        raise BackboneError(f"open_clip has no model {source!r}.{hint} {_OFFLINE_HELP}")
     tags = open_clip.list_pretrained_tags_by_model(source.replace("/", "-"))
     if pretrained is None:
         raise InputError(f"model={source!r} needs pretrained=, a checkpoint file or one of {tags}.")

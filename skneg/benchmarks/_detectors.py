@@ -89,7 +89,7 @@ def find_detectors(
     for label in settings:
         if label != "*" and label.partition(".")[0] not in known:
             hint = did_you_mean(label, known)
-            raise InputError(f"parameters are set for {label!r}, which is no detector.{hint}")
+            raise InputError(f"parameters are set for {label!r}, which is not a detector.{hint}")
     specs = []
     for label in known if names is None else dict.fromkeys(names):
         name, _, recipe = label.partition(".")

@@ -157,7 +157,7 @@ def run_benchmark(
     try:
         (folder / "cells").mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"out={str(folder)!r} is no folder that can be written: {error}") from error
+        raise InputError(f"out={str(folder)!r} cannot be written: {error}") from error
     rows: list[dict[str, Any]] = []
     with warnings.catch_warnings(), tqdm(plan, unit="fit", disable=not verbose) as bar:
         warnings.simplefilter("ignore", CalibrationWarning)

@@ -1,4 +1,4 @@
-"""The outlines `make_scenes` draws: each shape is a few polygons in the square [-1, 1]^2, y up."""
+"""The outlines `make_scenes` draws: each shape is a few polygons in about the square [-1, 1]^2, y up."""
 
 from __future__ import annotations
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 
+from .._utils import check_option
+
 
 @cache
 def load_words(kind: str = "nouns") -> tuple[str, ...]:
@@ -20,10 +22,16 @@ def load_words(kind: str = "nouns") -> tuple[str, ...]:
     tuple of str
         In alphabetical order.
 
+    Raises
+    ------
+    InputError
+        If there is no such list.
+
     Examples
     --------
     >>> from skneg.datasets import load_words
     >>> "lighthouse" in load_words("nouns")
     True
     """
+    check_option("kind", kind, ("nouns", "adjectives"))
     return tuple((files("skneg.datasets") / "words" / f"{kind}.txt").read_text().split("\n")[:-1])

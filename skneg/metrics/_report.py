@@ -207,7 +207,7 @@ def ood_report(
         if str(name) == MEAN:
             raise InputError(f"scores_ood has a set called {MEAN!r}, which is the name of the last row.")
         if str(name) in strange:
-            raise InputError(f"scores_ood has two sets whose names both read {str(name)!r}: rename one.")
+            raise InputError(f"scores_ood has two sets with the name {str(name)!r}: rename one.")
         strange[str(name)] = check_scores(scores, f"scores_ood[{name!r}]")
 
     values = np.array(

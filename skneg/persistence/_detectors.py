@@ -144,14 +144,14 @@ def load_as(expected: type | None, path: str | os.PathLike, parameters: Mapping[
         detector = _restore(record, reader, parameters, replaced)
         check_is_fitted(detector)
         if unused := sorted(set(tensors) - reader.used):
-            raise PersistenceError(f"it has a tensor {unused[0]!r} that belongs to nothing.")
+            raise PersistenceError(f"it has a tensor {unused[0]!r} that nothing refers to.")
     except PersistenceError as error:
         raise PersistenceError(f"{path}: {error}") from error
     except (SknegError, MemoryError):
         raise
     except Exception as error:  # a forged file can break any line; that it is forged is one fact
         raise PersistenceError(
-            f"{path}: its contents make no detector ({type(error).__name__}: {error})."
+            f"{path}: its contents are not a detector ({type(error).__name__}: {error})."
         ) from error
     if unknown := sorted(set(parameters) - replaced):
         raise InputError(f"{path} has no detector with a parameter {unknown[0]!r} to replace.")
@@ -206,7 +206,7 @@ def _describe(detector: Any, writer: ValueWriter, where: str, exact: bool) -> di
     name = type(detector).__name__
     if name not in _class_names() or _class_named(name) is not type(detector):
         raise PersistenceError(
-            f"{name} is not one of skneg's own detectors, which alone a file can name; use joblib for it."
+            f"{name} is not a detector of skneg, and a file holds only those; use joblib for it."
         )
     parameters = {}
     for key, value in detector.get_params(deep=False).items():

@@ -83,7 +83,7 @@ def settle_device(detector: Any, was_asked_for: bool) -> None:
             raise
         warnings.warn(
             f"the detector was saved with device={detector.device!r}, which this machine lacks; it now has "
-            "device='auto'. Say where it shall run with skneg.load(path, device='cpu').",
+            "device='auto'. To choose one: skneg.load(path, device='cpu').",
             UserWarning,
             stacklevel=stacklevel_outside(),
         )

@@ -179,7 +179,7 @@ def test_a_broken_image_stops_the_run(run, imagenet, tmp_path):
         ({"detectors": ["MCMDetector.paper"]}, "no recipe"),
         ({"detectors": ["NegPromptDetector.fit"]}, "no recipe"),
         ({"settings": {"MCMDetector": {"temperature": 1}}}, "no parameter 'temperature'"),
-        ({"settings": {"MCM": {"templates": "{}"}}}, "'MCM', which is no detector"),
+        ({"settings": {"MCM": {"templates": "{}"}}}, "'MCM', which is not a detector"),
         ({"only": ["Split-9"]}, "no experiment 'Split-9'"),
         ({"data": None}, r"needs data=[\s\S]*ImageNet train: imagenet/train[\s\S]*SUN"),
         ({"data": "gone"}, r"'gone' is no folder[\s\S]*ImageNet train: imagenet/train[\s\S]*SUN"),

@@ -1,55 +1,54 @@
 import numpy as np
 import pytest
 
-from skneg import CalibrationWarning, EnergyDetector, MCMDetector, TextBank
-from skneg.errors import InputError, VocabularyError
-from skneg.scores import energy, mcm
+from skneg import EOEDetector, MCMDetector, TextBank
 
-RNG = np.random.default_rng(0)
-ROWS = RNG.normal(size=(3, 8)).astype(np.float32)
-X = np.repeat(ROWS, 10, axis=0)
-NAMES = ["a", "b", "c"]
+from ..conftest import KNOWN
 
 
-@pytest.mark.parametrize("bank", [ROWS, TextBank.from_positives(ROWS), ROWS.tolist()])
-def test_a_ready_bank_needs_no_model(bank):
-    detector = MCMDetector(model="no such model", text_bank=bank).fit(X, class_names=NAMES)
-    unit = ROWS / np.linalg.norm(ROWS, axis=1, keepdims=True)
-    cosines = (X / np.linalg.norm(X, axis=1, keepdims=True)) @ unit.T
-    np.testing.assert_allclose(detector.score_samples(X), mcm(cosines), atol=1e-6)
-    assert detector.predict(ROWS).tolist() == NAMES
+def softmax(z):
+    masses = np.exp(z)
+    return masses / masses.sum(axis=1, keepdims=True)
 
 
-def test_templates_are_averaged(embedded):
-    templates = ["a photo of a {}", "a {}"]
-    detector = EnergyDetector(model="skneg-tiny", templates=templates).fit(*embedded)
+def test_the_posterior_is_at_the_temperature_of_the_model(embedded):
+    X = embedded[0].astype(np.float64)
+    detector = MCMDetector(model="skneg-tiny", score_temperature=5.0).fit(*embedded)
     tower = detector._backbone().text_tower
-    total = sum(tower.encode([t.format(name) for name in detector.class_names_]) for t in templates)
-    unit = total / np.linalg.norm(total, axis=1, keepdims=True)
-    np.testing.assert_allclose(detector.score_samples(embedded[0]), energy(embedded[0] @ unit.T), atol=1e-6)
+    texts = tower.encode([f"a photo of a {name}" for name in sorted(KNOWN)])
+    expected = softmax(X @ texts.T / tower.temperature)
+    np.testing.assert_allclose(detector.predict_proba(embedded[0]), expected, atol=1e-5)
 
 
-def test_new_names_need_new_rows():
-    detector = MCMDetector(text_bank=ROWS).fit(X, np.repeat(NAMES, 10))
-    state = dict(vars(detector))
-    with pytest.raises(VocabularyError, match="3 rows for 2 class names.*text_bank="):
-        detector.set_vocabulary(["d", "e"])
-    assert vars(detector) == state
-    with pytest.warns(CalibrationWarning, match="comes from 10 images"):
-        detector.set_vocabulary(["a", "e"], text_bank=ROWS[:2])
-    assert detector.classes_.tolist() == ["a", "e"]
+def test_negatives_and_words_do_not_name_an_image():
+    rows = np.eye(6, dtype=np.float32)
+    bank = TextBank(rows[:3], rows[3:])
+    detector = EOEDetector(text_bank=bank, contamination=0.3).fit(rows, class_names=list("abc"))
+    posterior = detector.predict_proba(rows)
+    assert posterior.shape == (6, 3)
+    np.testing.assert_allclose(posterior[3:], 1 / 3)
 
 
-@pytest.mark.parametrize(
-    ("bank", "message"),
-    [(ROWS * 0, "row 0"), (ROWS[:, :4], "4 dimensions"), (np.full_like(ROWS, np.nan), "row 0")],
-)
-def test_unusable_banks_are_refused(bank, message):
-    with pytest.raises(InputError, match=message):
-        MCMDetector(text_bank=bank).fit(X, class_names=NAMES)
+def test_an_image_of_a_dropped_class_is_scored_with_its_own_class_alone_added(embedded):
+    X, y = embedded
+    detector = MCMDetector(model="skneg-tiny", score_temperature=0.1).fit(X, y)
+    kept = ["star", "heart", "key", "anchor"]  # bottle and umbrella go
+    detector.set_vocabulary(kept)
+    tower = detector._backbone().text_tower
+    expected = []
+    for x, name in zip(X.astype(np.float64), y, strict=True):
+        names = kept if name in kept else [*kept, name]
+        cosines = x @ tower.encode([f"a photo of a {n}" for n in names]).T
+        expected.append(np.log(softmax(cosines[None] / 0.1).max()))
+    np.testing.assert_allclose(detector.calibration_scores_, np.sort(expected), atol=1e-5)
+    assert detector.offset_ == pytest.approx(np.sort(expected)[5], abs=1e-5)
 
 
-def test_negatives_that_would_not_be_read_are_refused():
-    bank = TextBank(np.eye(3, 4), np.eye(3, 4), common=np.eye(2, 4))
-    with pytest.raises(InputError, match="2 rows of `common`, which MCMDetector does not read"):
-        MCMDetector(text_bank=bank, class_names=["a", "b", "c"], contamination=0.3).fit(np.eye(4), None)
+def test_where_the_texts_are_ready_such_an_image_is_left_out():
+    rows = np.random.default_rng(0).normal(size=(3, 8))
+    X = np.repeat(rows, 20, axis=0) + np.random.default_rng(1).normal(scale=0.1, size=(60, 8))
+    detector = MCMDetector(text_bank=rows).fit(X, np.repeat(list("abc"), 20))
+    detector.set_vocabulary(["c", "a"], text_bank=rows[[2, 0]])
+    scores = detector.score_samples(X)
+    expected = np.concatenate([scores[:20], scores[40:]])
+    np.testing.assert_allclose(detector.calibration_scores_, np.sort(expected))

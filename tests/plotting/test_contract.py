@@ -1,6 +1,5 @@
 """What all displays promise."""
 
-import itertools
 import subprocess
 import sys
 
@@ -15,7 +14,6 @@ from sklearn.pipeline import make_pipeline
 import skneg.plotting
 from skneg import CLIPImageEncoder, MCMDetector, NegPromptDetector, PromptRecipe
 from skneg.errors import InputError, InputTypeError, MissingDependencyError
-from skneg.plotting._display import styles
 
 DISPLAYS = [getattr(skneg.plotting, name) for name in skneg.plotting.__all__]
 OF_IMAGES = [display for display in DISPLAYS if display.__name__ != "TrainingCurveDisplay"]
@@ -26,9 +24,16 @@ def seeded(display):
     return {"random_state": 0, "max_per_set": 20} if display.__name__ == "EmbeddingMapDisplay" else {}
 
 
-def assert_same(one, other):
-    """Up to what the order of a sum changes; t-SNE makes more of that, so places are left out."""
+def assert_same(one, other, offset):
+    """Up to what the order of a sum changes; t-SNE makes more of that, so places are left out.
+
+    So are images on the threshold: it is the score of one of them, and a last bit decides its answer.
+    """
     one, other = (frame.drop(columns=["x", "y"], errors="ignore") for frame in (one, other))
+    if "accepted" in one:
+        aside = (one["score"] - offset).abs() > 1e-5
+        assert aside.sum() >= len(one) - 1
+        one, other = one[aside], other[aside]
     pd.testing.assert_frame_equal(one, other, rtol=0, atol=1e-5)
 
 
@@ -100,7 +105,7 @@ class TestEveryDisplayOfImages:
         mixed = np.concatenate([strange, X]), np.concatenate([["unknown"] * len(strange), y])
         one = display.from_estimator(detector, *mixed, **seeded(display)).frame()
         other = display.from_estimator(detector, X, ood=strange, **seeded(display)).frame()
-        assert_same(one, other)
+        assert_same(one, other, detector.offset_)
         assert set(one["set"]) >= {"OOD"}
 
     def test_a_label_that_is_neither_known_nor_unknown_is_refused(self, display, detector, embedded):
@@ -139,7 +144,7 @@ class TestEveryDisplayOfImages:
         expected = display.from_estimator(detector, embedded[0], ood={"new": ood}, **seeded(display)).frame()
         for fitted in (pipeline.fit(*scenes), search.fit(*scenes)):
             drawn = display.from_estimator(fitted, scenes[0], ood={"new": strange_scenes}, **seeded(display))
-            assert_same(drawn.frame(), expected)
+            assert_same(drawn.frame(), expected, detector.offset_)
 
 
 @pytest.mark.parametrize("display", OF_SCORES)
@@ -148,12 +153,3 @@ def test_what_gives_no_scores_is_refused(display, embedded, strange):
 
     with pytest.raises(InputTypeError, match="score_samples, which LogisticRegression lacks"):
         display.from_estimator(LogisticRegression().fit(*embedded), embedded[0], ood=strange)
-
-
-def test_no_two_sets_look_alike():
-    chosen = list(styles(map(str, range(50))).values())
-    assert len(set(chosen)) == 50
-    # Next to each other they differ without colour as well.
-    for one, other in itertools.pairwise(chosen):
-        assert one.line != other.line
-        assert one.marker != other.marker

@@ -1,14 +1,16 @@
-"""What scikit-learn's checks do not look at: containers, columns, tags, routing and diagrams."""
+"""What scikit-learn's checks do not look at: columns, tags, routing, diagrams, signatures and scorers."""
 
 from __future__ import annotations
 
+import inspect
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 import sklearn
-from scipy import sparse
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -16,33 +18,13 @@ from sklearn.utils import estimator_html_repr, get_tags
 
 import skneg
 from skneg import CLIPImageEncoder, InputError, InputTypeError, KNNDetector, MCMDetector, ScoreEnsemble
-from skneg.backbone import _loading, embedding_width, load_backbone
+from skneg.backbone import _loading
 
 from .conftest import KNOWN
-from .test_common import words_for
 
 INFOS = skneg.list_detectors()
 DETECTORS = [info.name for info in INFOS]
 WHOLE = [info.name for info in INFOS if "pixels" not in info.needs and info.needs != "local features"]
-NEEDED = {
-    "EOEDetector": {"outlier_names": ["circle", "square"]},
-    "ZOCDetector": {"candidate_labels": words_for},
-    "NegLabelDetector": {"words": ["circle", "square"], "n_groups": 1},
-    "CSPDetector": {"words": ["circle", "square"], "adjectives": ["red"], "n_groups": 1},
-}
-
-
-class OtherArray:
-    """An array of a library that skneg has never heard of."""
-
-    def __init__(self, values):
-        self._values = values
-
-    def __array__(self, dtype=None, copy=None):
-        return np.asarray(self._values, dtype=dtype)
-
-    def __len__(self):
-        return len(self._values)
 
 
 @pytest.fixture(scope="module")
@@ -53,71 +35,6 @@ def small(embedded):
 
 def mcm(**parameters) -> MCMDetector:
     return MCMDetector(model="skneg-tiny", **parameters)
-
-
-# Containers and types of embeddings.
-
-
-@pytest.mark.parametrize(
-    ("convert", "tolerance"),
-    [
-        (np.float64, 1e-6),
-        (np.float16, 2e-3),
-        (np.asfortranarray, 0),
-        (lambda X: X[::-1].copy()[::-1], 0),
-        (pd.DataFrame, 0),
-        (lambda X: X.astype(float).tolist(), 1e-6),
-        (OtherArray, 0),
-    ],
-    ids=["float64", "float16", "Fortran order", "negative strides", "DataFrame", "nested list", "__array__"],
-)
-def test_embeddings_may_come_in_any_container_of_floats(convert, tolerance, small):
-    X, y = small
-    detector, expected = mcm().fit(convert(X), y), mcm().fit(X, y)
-    np.testing.assert_allclose(
-        detector.decision_function(convert(X)), expected.decision_function(X), atol=tolerance
-    )
-
-
-def test_read_only_memmaps_are_taken_and_left_alone(small, tmp_path):
-    X, y = small
-    np.save(tmp_path / "X.npy", X)
-    mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
-    np.testing.assert_array_equal(
-        mcm().fit(mapped, y).score_samples(mapped), mcm().fit(X, y).score_samples(X)
-    )
-    np.testing.assert_array_equal(np.load(tmp_path / "X.npy"), X)
-
-
-@pytest.mark.parametrize("name", [*WHOLE, "ScoreEnsemble"])
-@pytest.mark.parametrize(
-    ("convert", "error", "message"),
-    [
-        (sparse.csr_matrix, InputTypeError, "toarray"),
-        (sparse.csr_array, InputTypeError, "toarray"),
-        (lambda X: (100 * X).astype(np.int64), InputError, "int64: embeddings are 2-D float arrays"),
-        (lambda X: X.astype(object), InputError, "object: embeddings are 2-D float arrays"),
-        (lambda X: X.astype(complex), InputError, "Complex data not supported"),
-        (lambda X: X[0], InputError, r"X.reshape\(1, -1\)"),
-        (lambda X: pd.DataFrame(X).astype({0: object}), InputTypeError, "a table of float embeddings"),
-        (lambda X: X[:0], InputError, "0 sample"),
-        (lambda X: np.where(X[3, 0] == X, np.nan, X), InputError, "row 3"),
-    ],
-    ids=["matrix", "sparse array", "integers", "objects", "complex", "1-D", "mixed table", "empty", "NaN"],
-)
-def test_other_numbers_are_refused_by_type(name, convert, error, message, small, monkeypatch):
-    monkeypatch.setattr(skneg.CLIPNDetector, "_no_tower", lambda self: self._backbone().text_tower)
-    X, y = small
-    if name == "ScoreEnsemble":
-        detector = ScoreEnsemble([mcm()])
-    else:
-        detector = getattr(skneg, name)(model="skneg-tiny", **NEEDED.get(name, {}))
-    bad = convert(X)
-    labels = y[: bad.shape[0]] if np.ndim(bad) != 1 else y[:1]
-    with pytest.raises(error, match=message):
-        detector.fit(bad, labels)
-    with pytest.raises(error, match=message):
-        ScoreEnsemble([mcm().fit(X, y)]).predict(bad)
 
 
 @pytest.mark.parametrize(
@@ -177,23 +94,6 @@ def test_patches_have_no_columns(scenes):
     encoder = CLIPImageEncoder(model="skneg-tiny", local=True).set_output(transform="pandas")
     with pytest.raises(InputError, match="local=True"):
         encoder.transform(scenes[0][:2])
-
-
-@pytest.mark.parametrize(
-    ("model", "width"), [("skneg-tiny", 128), ("ViT-B-16", 512), ("ViT-B/16", 512), ("ViT-L-14", 768)]
-)
-def test_the_width_of_a_model_is_known_without_its_weights(model, width, no_weights):
-    assert embedding_width(model) == width
-    assert no_weights == []
-
-
-def test_the_width_that_is_written_is_the_width_that_comes_out():
-    assert embedding_width("skneg-tiny") == load_backbone("skneg-tiny").text_tower.embed_dim
-
-
-def test_the_width_of_an_unknown_model_is_an_error_that_names_it():
-    with pytest.raises(skneg.BackboneError, match="ViT-B-61"):
-        CLIPImageEncoder(model="ViT-B-61").get_feature_names_out()
 
 
 # Without weights.
@@ -312,3 +212,30 @@ def test_class_names_that_nobody_asked_for_are_refused(scenes):
     pipeline = make_pipeline(CLIPImageEncoder(model="skneg-tiny"), mcm())
     with pytest.raises(sklearn.exceptions.UnsetMetadataPassedError, match="class_names"):
         pipeline.fit(X, y, class_names=sorted(KNOWN))
+
+
+# Signatures and names.
+
+
+def test_a_signature_has_the_inherited_parameters_and_first_what_users_change():
+    names = list(inspect.signature(skneg.NegPromptDetector).parameters)
+    assert names[:4] == ["model", "class_names", "contamination", "random_state"]
+    assert {"recipe", "device", "verbose"} <= set(names)
+    assert "shared" not in names
+
+
+def test_an_unknown_parameter_is_named_with_its_class():
+    with pytest.raises(
+        InputTypeError, match="MCMDetector has no parameter 'contaminaton'. Did you mean 'contami"
+    ):
+        MCMDetector(contaminaton=0.1)
+
+
+def test_scorers_are_known_by_name_to_what_was_imported_before():
+    code = (
+        "from sklearn.model_selection import GridSearchCV, cross_validate; import skneg;"
+        "from skneg import MCMDetector; from sklearn.metrics import get_scorer;"
+        "GridSearchCV(MCMDetector(), {}, scoring='ood_auroc')._validate_params(); get_scorer('ood_auroc')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -202,31 +202,3 @@ class TestRefusals:
         with pytest.warns(CalibrationWarning, match="comes from 12 images.*at least 19"):
             few = MCMDetector(model="skneg-tiny").fit(X[:12], class_names=KNOWN)
         assert few.offset_ == few.calibration_scores_[0]
-
-
-class TestVocabularyWithoutLabels:
-    def test_more_classes_need_no_guess(self, embedded):
-        labelled = MCMDetector(model="skneg-tiny").fit(*embedded)
-        unlabelled = MCMDetector(model="skneg-tiny").fit(embedded[0], class_names=sorted(KNOWN))
-        names = [*KNOWN, *STRANGE]
-        assert unlabelled.set_vocabulary(names).offset_ == labelled.set_vocabulary(names).offset_
-
-    def test_where_classes_go_it_warns_and_guesses(self, embedded):
-        X, y = embedded
-        labelled = MCMDetector(model="skneg-tiny").fit(X, y)
-        unlabelled = MCMDetector(model="skneg-tiny").fit(X, class_names=sorted(KNOWN))
-        nearest = labelled.classes_[labelled.predict_proba(X).argmax(axis=1)]
-        assert (nearest == y).mean() > 0.95
-        with pytest.warns(CalibrationWarning, match="guess.*calibrate\\(X\\)"):
-            unlabelled.set_vocabulary(STRANGE)
-        assert unlabelled.calibration_names_ == nearest.tolist()
-        assert unlabelled.offset_ == pytest.approx(labelled.set_vocabulary(STRANGE).offset_, abs=1e-3)
-
-    def test_where_nothing_is_left_it_says_how_to_recalibrate(self):
-        detector = fitted()
-        before = detector.offset_
-        with pytest.warns(CalibrationWarning, match="stays as it was.*Call calibrate"):
-            detector.set_vocabulary(["d", "e"], text_bank=BANK[:2])
-        assert detector.offset_ == before
-        X = np.repeat(BANK[:2], 20, axis=0)
-        assert detector.calibrate(X, np.repeat(["d", "e"], 20)).offset_ != before

@@ -1,0 +1,143 @@
+"""Values as JSON and tensors, and back."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from skneg import PromptRecipe, Words
+from skneg._files import pack, unpack
+from skneg.bank import TextBank
+from skneg.errors import PersistenceError
+from skneg.images import CaptionedImages
+from skneg.persistence._values import ValueReader, ValueWriter, check_finite
+from skneg.prompts import CoOpRecipe
+
+from .conftest import sha256
+
+
+def there_and_back(value):
+    """A value after a journey through JSON and the bytes of a file; with the tensors that were written."""
+    writer = ValueWriter(None)
+    node = json.loads(json.dumps(writer.write(value, "value")))
+    tensors = unpack(pack({}, writer.tensors), "")[1]
+    return ValueReader(tensors, None).read(node), writer.tensors
+
+
+def test_values_of_all_kinds_survive():
+    fortran = np.asfortranarray(np.arange(6.0).reshape(2, 3))
+    values = {
+        "list": [1, 2.5, "x", None, True, float("inf")], "tuple": (1, (2, [3])), "dict": {0: "a", "0": {}},
+        "floats": np.float32([[1.5]]), "fortran": fortran, "same": fortran, "point": np.array(3),
+        "none": np.empty((0, 4), np.float16), "words": np.array([["a", "bé"]], dtype="<U9"),
+        "objects": np.array(["a", 1], dtype=object), "path": Path("x/y"), "truth": np.array([True, False]),
+        "number": np.int64(7), "text": np.str_("z"),
+    }  # fmt: skip
+    again, _ = there_and_back(values)
+    assert list(again) == list(values)
+    for key, value in values.items():
+        if isinstance(value, np.ndarray):
+            np.testing.assert_array_equal(again[key], value, strict=True)
+        else:
+            assert again[key] == value
+            assert isinstance(value, np.generic | Path) or type(again[key]) is type(value)
+    assert again["fortran"].flags.f_contiguous
+    assert again["same"] is again["fortran"]
+    assert again["words"].dtype == "<U9"
+
+
+@pytest.mark.parametrize("value", [object(), {1, 2}, np.array([1j]), lambda x: x, b"bytes", [print]])
+def test_what_a_file_cannot_hold_is_refused_by_name(value, saved):
+    path, detector, _ = saved
+    before = sha256(path)
+    with pytest.raises(PersistenceError, match="class_names.* a"):
+        detector.set_params(class_names=value).save(path)
+    assert sha256(path) == before
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [PromptRecipe(beta=0.3, n_ctx=2, context_init=None), CoOpRecipe(n_epochs=7), Words(["a", "b"])],
+)
+def test_settings_come_back_as_what_they_were(settings):
+    again, _ = there_and_back(settings)
+    assert type(again) is type(settings)
+    assert again is not settings
+    assert again.get_params() == settings.get_params()
+
+
+def test_a_random_state_goes_on_where_it_was():
+    state = np.random.RandomState(3)
+    state.normal(size=5)  # an odd number leaves half a pair of normal numbers behind
+    again, _ = there_and_back(state)
+    np.testing.assert_array_equal(again.normal(size=4), state.normal(size=4))
+
+
+def test_banks_and_captioned_images_survive():
+    rng = np.random.default_rng(0)
+    bank = TextBank(*(rng.normal(size=(n, 5)).astype(np.float32) for n in (2, 4)), 2)
+    vectors = {"cat": rng.normal(size=5), "mat": rng.normal(size=5)}
+    (again, images), _ = there_and_back((bank, CaptionedImages(np.eye(2, 5), [("cat", "mat"), ()], vectors)))
+    assert again.per_class == 2
+    for part in ("positive", "negative", "common"):
+        np.testing.assert_array_equal(getattr(again, part), getattr(bank, part), strict=True)
+    assert images.words == [("cat", "mat"), ()]
+    np.testing.assert_array_equal(images.vectors["mat"], vectors["mat"])
+
+
+def test_float32_that_is_half_precision_takes_half_the_bytes_and_no_bit_is_lost():
+    whole = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    rounded = whole.astype(np.float16).astype(np.float32)
+    for array, stored in ((rounded, np.float16), (whole, np.float32), (np.float32([1e6]), np.float32)):
+        again, tensors = there_and_back(array)
+        assert [tensor.dtype for tensor in tensors.values()] == [stored]
+        np.testing.assert_array_equal(again, array, strict=True)
+
+
+def test_two_arrays_at_one_place_get_names_of_their_own():
+    values = {"a": {1: np.arange(2)}, "b": {1: np.arange(3)}}
+    writer = ValueWriter(None)
+    nodes = [writer.write(value, "here") for value in values.values()]
+    assert len(writer.tensors) == 2
+    again = [ValueReader(writer.tensors, None).read(node) for node in nodes]
+    assert [len(value[1]) for value in again] == [2, 3]
+
+
+def test_the_reader_says_which_tensors_it_used():
+    writer = ValueWriter(None)
+    node = writer.write({"a": np.arange(2.0)}, "")
+    reader = ValueReader({**writer.tensors, "stray": np.arange(3.0)}, None)
+    reader.read(node)
+    assert reader.used == set(writer.tensors)
+
+
+@pytest.mark.parametrize(
+    ("node", "message"),
+    [
+        ({"$": "pickle", "data": "80"}, "unknown kind 'pickle'"),
+        ({"no kind": 1}, "unknown kind None"),
+        ({"$": "strings", "shape": [1], "width": 2**30, "items": ["a"]}, "width of 1073741824"),
+        ({"$": "strings", "shape": [1], "width": -1, "items": ["a"]}, "width of -1"),
+    ],
+)
+def test_nodes_that_no_writer_writes_are_refused(node, message):
+    with pytest.raises(PersistenceError, match=message):
+        ValueReader({}, None).read([1, {"$": "tuple", "items": [node]}])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.inf, -np.inf, np.nan, np.array([[0, np.nan]]), [0.0, (1.0, np.inf)], {"inner": [np.nan]},
+        CaptionedImages(np.eye(2), [(), ()], {"cat": np.array([0, np.nan])}),
+    ],
+)  # fmt: skip
+def test_numbers_that_are_not_finite_are_refused_wherever_they_hide(value):
+    what = "(holds values that are not finite|is -?(nan|inf), expected a finite)"
+    with pytest.raises(PersistenceError, match=f"^its (weights|inner|cat) {what}"):
+        check_finite({"fine": 1.0, "weights": value})
+
+
+def test_finite_values_of_every_kind_pass():
+    check_finite({"a": [1, 2.5, "nan", None], "b": np.arange(3), "c": (np.eye(2), np.array(["inf"]))})

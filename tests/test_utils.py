@@ -1,0 +1,88 @@
+"""Small helpers: unit rows, checks of parameters, where warnings point."""
+
+import warnings
+from numbers import Integral
+
+import numpy as np
+import pytest
+
+from skneg import KNNDetector
+from skneg._utils import (
+    check_at_least,
+    check_between,
+    check_kind,
+    check_seed,
+    check_templates,
+    did_you_mean,
+    require,
+    unit_rows,
+)
+from skneg.errors import InputError, InputTypeError, MissingDependencyError
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1.0, 1e300])
+def test_rows_of_any_scale_become_unit_vectors(scale):
+    X = np.random.default_rng(0).normal(size=(20, 7))
+    expected = X / np.linalg.norm(X, axis=1, keepdims=True)
+    np.testing.assert_allclose(unit_rows(X * scale), expected, atol=1e-6)
+
+
+def test_unit_rows_keep_their_bits():
+    X = unit_rows(np.random.default_rng(1).normal(size=(50, 33)))
+    np.testing.assert_array_equal(unit_rows(X), X)
+    np.testing.assert_array_equal(unit_rows(np.asfortranarray(X)), X)
+
+
+@pytest.mark.parametrize(("value", "message"), [(np.inf, "NaN or infinity"), (0.0, "all zeros")])
+def test_the_row_that_has_no_direction_is_named(value, message):
+    X = np.ones((4, 2, 3))
+    X[2, 1] = value
+    with pytest.raises(InputError, match=f"Input Z contains .*{message}, first in row 2"):
+        unit_rows(X, "Z")
+
+
+@pytest.mark.parametrize("value", [True, 0, 1.5, "2", None, np.nan])
+def test_an_integer_of_at_least_one(value):
+    with pytest.raises(InputError, match="k must be an integer of at least 1"):
+        check_at_least("k", value, 1, Integral)
+    check_at_least("k", np.int64(1), 1, Integral)
+
+
+@pytest.mark.parametrize("value", [0, 1, True, "0.5", np.nan])
+def test_a_share_lies_strictly_between_its_bounds(value):
+    with pytest.raises(InputError, match="share must lie between 0 and 1"):
+        check_between("share", value, 0, 1)
+    check_between("share", np.float32(0.5), 0, 1)
+
+
+@pytest.mark.parametrize("templates", ["a photo", [], ["{} {}"], [3]])
+def test_templates_have_one_place_for_the_name(templates):
+    with pytest.raises(InputError, match="templates"):
+        check_templates("templates", templates)
+
+
+def test_seeds_and_kinds_are_typed():
+    with pytest.raises(InputError, match="random_state='x'"):
+        check_seed("x")
+    with pytest.raises(InputTypeError, match="recipe must be a int, got 'x'"):
+        check_kind("recipe", "x", int)
+
+
+def test_near_names_are_proposed():
+    assert did_you_mean("MCMDetectr", ["MCMDetector", "KNNDetector"]).startswith(
+        " Did you mean 'MCMDetector'"
+    )
+    assert did_you_mean("zzz", ["MCMDetector"]) == ""
+
+
+def test_a_missing_package_says_how_to_get_it():
+    with pytest.raises(MissingDependencyError, match=r"plots needs no_such_package.*pip install skneg\[plot"):
+        require("no_such_package", "plots")
+
+
+def test_warnings_point_at_the_line_that_called_skneg(embedded):
+    X, y = embedded
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        KNNDetector(random_state=0).fit(X[:40], y[:40])
+    assert {warning.filename for warning in caught} == {__file__}
