@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -110,6 +110,10 @@ class FittedState:
         if self.calibrator is not None:
             shared |= self.calibrator.attributes()
         vars(self).update({**self.columns, **self.learned, **self.model, **shared})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Each array once: joblib would write the attributes beside the parts that they come from.
+        return type(self), tuple(getattr(self, part.name) for part in fields(self))
 
     if TYPE_CHECKING:
 
