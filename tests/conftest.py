@@ -6,6 +6,10 @@ import os
 import tempfile
 from pathlib import Path
 
+# Before numpy and torch: on matrices as small as here, threads cost more than they save, and processes with
+# other numbers of threads get other last bits.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 
@@ -14,9 +18,6 @@ from skneg.datasets import make_scenes
 
 # Before anything imports matplotlib: the displays' doctests must not open windows.
 os.environ["MPLBACKEND"] = "Agg"
-
-# Before anything imports torch: on matrices as small as here, threads cost more than they save.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Word embeddings of tests are kept apart from the user's own.
 os.environ["SKNEG_CACHE"] = tempfile.mkdtemp(prefix="skneg-tests-")

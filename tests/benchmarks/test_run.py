@@ -147,7 +147,7 @@ def _must_not_run(*args):
 
 def test_a_file_in_the_place_of_the_folder_is_refused(run, tmp_path):
     (tmp_path / "out").write_text("")
-    with pytest.raises(InputError, match="out=.*no folder"):
+    with pytest.raises(InputError, match="out=.*cannot be written"):
         run(detectors=["MCMDetector"])
 
 
