@@ -17,6 +17,7 @@ from ._sklearn import check_columns
 from ._state import FittedState
 from ._utils import check_seed, stacklevel_outside
 from .errors import CalibrationWarning, InputError, InputTypeError, PersistenceError, VocabularyError
+from .evidence import CROSS_FITTED
 from .images import is_embeddings
 from .threshold import Calibrator, smallest_calibration_set, split_for_calibration
 from .vocabulary import (
@@ -55,19 +56,23 @@ def fit_state(detector: Any, X: Any, y: Any, class_names: ClassNames | None) -> 
     Z = detector._represent(read_images(detector, X, None))
     if len(rows) < n_images or not isinstance(Z, np.ndarray):
         Z = Z[rows]
-    held_out, names_of_held, seed = Z, None, 0
+    held_out, names_of_held, seed, crosses = Z, None, 0, False
     if targets is not None:
         train = held = np.arange(len(rows))
         if detector.training != "none":
             random_state = check_seed(detector.random_state)
-            train, held = split_for_calibration(
-                targets, detector.calibration, detector.contamination, random_state
-            )
+            crosses = detector.cross_fits and detector.calibration in ("auto", "cross")
+            rule = "train" if crosses else detector.calibration
+            train, held = split_for_calibration(targets, rule, detector.contamination, random_state)
             seed = int(random_state.randint(np.iinfo(np.int32).max))
         names_of_held = [names[target] for target in targets[held]]
         if len(train) < len(rows):
             held_out, Z, targets = Z[held], Z[train], targets[train]
     learned = detector._learn(Z, targets, names, seed)
+    cross_fitted = learned.pop(CROSS_FITTED, None)
+    if crosses and targets is not None:
+        scored, held_out = cross_fitted
+        names_of_held = [names[target] for target in targets[scored]]
     state = FittedState(
         labelled.vocabulary,
         labelled.unknown_label,

@@ -57,7 +57,8 @@ class OpenSetDetector(ClassifierMixin, BaseEstimator):
     needs: ClassVar[str] = ""  # beside class names and images or embeddings
     reference: ClassVar[str] = ""  # authors, venue and year of the paper
     weight_files: ClassVar[tuple[str, ...]] = ()  # parameters that name files with weights
-    reads_names: ClassVar[bool] = False  # whether class names mean anything, or are labels only
+    reads_names: bool = False  # whether class names mean anything, or are labels only
+    cross_fits: bool = False  # whether `_learn` scores each training image without it (`CROSS_FITTED`)
 
     _doc_link_module = "skneg"
     _doc_link_template = DOC_LINK
@@ -334,7 +335,7 @@ class OpenSetDetector(ClassifierMixin, BaseEstimator):
         if temperature is not None:
             check_between("score_temperature", temperature, 0, np.inf)
         check_seed(getattr(self, "random_state", None))
-        check_calibration(getattr(self, "calibration", "auto"))
+        check_calibration(getattr(self, "calibration", "auto"), self.cross_fits)
 
     def _space(self) -> tuple[int | None, float]:
         return None, 1.0

@@ -97,16 +97,17 @@ class Calibrator:
         return p_values(scores, self.scores)
 
 
-def check_calibration(calibration: Any) -> None:
+def check_calibration(calibration: Any, cross_fits: bool) -> None:
     """Refuse a `calibration` parameter that is neither a rule nor a share."""
+    rules = ("auto", "cross", "holdout", "train") if cross_fits else ("auto", "holdout", "train")
     if isinstance(calibration, str):
-        if calibration in ("auto", "holdout", "train"):
+        if calibration in rules:
             return
     elif isinstance(calibration, Real) and not isinstance(calibration, bool) and 0 < float(calibration) < 1:
         return
+    listed = ", ".join(map(repr, rules))
     raise InputError(
-        "calibration must be 'auto', 'holdout', 'train' or a share of the images between 0 and 1, got "
-        f"{calibration!r}."
+        f"calibration must be one of {listed} or a share of the images between 0 and 1, got {calibration!r}."
     )
 
 

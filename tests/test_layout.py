@@ -22,7 +22,7 @@ FLOORS = [
     ["errors", "_utils", "_sklearn", "_files", "_registry"],
     ["images", "vocabulary", "bank", "scores", "backbone"],
     ["threshold", "_state"],
-    ["cache", "encoder", "datasets", "prompts", "words", "metrics", "model_selection"],
+    ["evidence", "cache", "encoder", "datasets", "prompts", "words", "metrics", "model_selection"],
     ["persistence", "inspection"],
     ["_reading", "_fitting", "base", "detectors"],
     ["plotting", "benchmarks"],

@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from scipy.special import softmax
 
 from .._utils import check_at_least, check_option
 from ..bank import TextBank
-from ..prompts.recipe import PromptRecipe
+from ..errors import VocabularyError
+from ..evidence import CROSS_FITTED, PARTS, CrossFitted, JointScore, two_halves
+from ..prompts.recipe import PAPER, RELEASED, PromptRecipe
 from ..scores import negative_odds, negprompt
 from ..words import Words, as_words, embed_names, image_rank
 from ._prompt import PromptDetector, rows_of, trained_classes
 
 if TYPE_CHECKING:
     from .._state import FittedState
-
-_HAND_WRITTEN = "a photo of a"
-_PAPER: dict[str, Any] = {
-    "anchor_weight": 0.0,
-    "outlier_weight": 0.0,
-    "negative_noise": 1e-5,
-    "positive_steps": 100,
-    "negative_steps": 10,
-    "step_unit": "epochs",
-    "optimizer": "sgd",
-    "learning_rate": 0.1,
-    "train_batch_size": 64,
-}
-_RELEASED = {**_PAPER, "nis_over": "all", "negative_steps": 100, "gamma": 0.05 / 4}
 
 
 class NegPromptDetector(PromptDetector):
@@ -39,11 +29,14 @@ class NegPromptDetector(PromptDetector):
     negatives so that images of the known classes stay away from them. The contexts are shared by all
     classes, so new class names can be given without any image (`set_vocabulary`).
 
-    The two stages, the prompts and the losses NIS, NPD and NND are those of [1]_. The defaults add what
-    was found to hold on look-alike classes as well as on varied ones (docs/study.md): words of a list
-    as negatives of no class, in the score and in training; positives drawn to the hand-written prompt
-    ([2]_); words in the place of outlier images; and the log odds of `skneg.scores.negative_odds` as
-    score. `paper` gives the recipe of [1]_ alone, `released` what its code computes.
+    The score joins what the prompts say of an image and what the training images say (`skneg.evidence`);
+    each counts as much as it knows about the labels of the training images. No image is spent on the
+    threshold: it comes from scores that each training image has without itself.
+
+    The two stages, the prompts and the losses NIS, NPD and NND are those of [1]_. The defaults add words of
+    a list as negatives of no class, in the score and in training; positives drawn to the hand-written
+    prompt ([2]_); and words in the place of outlier images (docs/study.md). `paper` gives the recipe of
+    [1]_ alone, `released` what its code computes; both score by text.
 
     Parameters
     ----------
@@ -72,11 +65,16 @@ class NegPromptDetector(PromptDetector):
         What cosines are divided by in the score. None: the model's own temperature (0.01 for CLIP) for
         ``"odds"``, 1 for ``"negprompt"``. Changed after `fit`, it changes scores at once, and the
         threshold with `calibrate`.
-    calibration : {"auto", "holdout", "train"} or float, default="auto"
-        Images that set the threshold. A number, such as 0.2, is the share of them that is held out from
-        training, which makes `contamination` hold on average for new images; ``"holdout"`` is 0.2.
-        ``"train"`` uses the training images, and rejects more. ``"auto"`` holds 0.2 out where that leaves
-        enough images to calibrate on, and warns where it does not.
+    evidence : {"both", "text", "images"}, default="both"
+        What the score uses. ``"text"``: the prompts alone, as in [1]_. ``"images"``: the training images
+        alone; names may be anything, no prompt is learned, and embeddings need no model.
+    calibration : {"auto", "cross", "holdout", "train"} or float, default="auto"
+        Images that set the threshold. ``"cross"`` takes scores that each training image has without
+        itself: nothing is held out, and `contamination` holds about (docs/thresholds.md). A number, such
+        as 0.2, is the share of the images that is held out from training, which makes `contamination`
+        hold on average for new images; ``"holdout"`` is 0.2. ``"train"`` uses the training images, and
+        rejects more. ``"auto"`` is ``"cross"``; with ``evidence="text"``, which cannot, it holds 0.2 out
+        where that leaves enough images to calibrate on, and warns where it does not.
     unknown_label : label or None, default="auto"
         What `predict` answers for rejected images: ``"auto"`` is -1 beside integer labels and
         ``"unknown"`` beside strings; None never rejects. Rows of `y` with this label are not used.
@@ -105,6 +103,11 @@ class NegPromptDetector(PromptDetector):
         The learned negative contexts.
     offset_ : float
         The threshold: ``decision_function = score_samples - offset_``.
+    evidence_weights_ : dict of str to float
+        What ``"text"``, ``"images"`` and ``"clarity"`` count for in the score; absent with
+        ``evidence="text"``.
+    joint_score_ : JointScore
+        What the training images say; see `skneg.evidence`. Absent with ``evidence="text"``.
     history_ : dict of str to ndarray of shape (steps,)
         Every loss term, weighted as in the total, at each step: ``"positive/cross_entropy"``,
         ``"positive/anchor"``, ``"negative/nis"``, ``"negative/npd"``, ``"negative/nnd"``,
@@ -113,7 +116,7 @@ class NegPromptDetector(PromptDetector):
         The model's temperature, used by `predict_proba`.
     unknown_label_ : label or None
         The resolved `unknown_label`.
-    calibration_embeddings_ : ndarray of shape (n_calibration, d)
+    calibration_embeddings_ : ndarray of shape (n_calibration, d), or CrossFitted
         Embeddings that set the threshold, kept so that it can follow the vocabulary.
     calibration_names_ : list of str or None
         Their class names; None where they came without labels.
@@ -157,9 +160,11 @@ class NegPromptDetector(PromptDetector):
         score_func: str = "odds",
         negative_weight: float = 0.1,
         score_temperature: float | None = None,
+        evidence: str = "both",
         **shared: Any,
     ) -> None:
         super().__init__(recipe=recipe, **shared)
+        self.evidence = evidence
         self.words = words
         self.score_func = score_func
         self.negative_weight = negative_weight
@@ -181,43 +186,48 @@ class NegPromptDetector(PromptDetector):
         -------
         NegPromptDetector
         """
-        return cls._published(_PAPER, parameters)
+        return cls._published(PAPER, parameters)
 
     @classmethod
     def released(cls, **parameters: Any) -> Self:
         """A detector that computes what the code of [1]_ does when its scripts are read as meant.
 
         NIS over all logits, 100 epochs in both stages, and the NND loss about four times weaker than
-        printed, which is what its slip in that loss comes to with two negatives.
-
-        Parameters
-        ----------
-        **parameters
-            Parameters of the constructor that differ; ``recipe__beta=0.2`` and the like are taken too.
-
-        Returns
-        -------
-        NegPromptDetector
+        printed, which is what its slip in that loss comes to with two negatives. Parameters as of `paper`.
         """
-        return cls._published(_RELEASED, parameters)
+        return cls._published(RELEASED, parameters)
 
     @classmethod
     def _published(cls, recipe: dict[str, Any], parameters: dict[str, Any]) -> Self:
         detector = cls(
-            recipe=PromptRecipe(**recipe), words=None, score_func="negprompt", score_temperature=1.0
+            recipe=PromptRecipe(**recipe),
+            words=None,
+            score_func="negprompt",
+            score_temperature=1.0,
+            evidence="text",
         )
         return detector.set_params(**parameters)
+
+    @property
+    def cross_fits(self) -> bool:  # type: ignore[override]
+        """Whether `fit` scores each training image without it."""
+        return self.evidence != "text"
+
+    @property
+    def reads_names(self) -> bool:  # type: ignore[override]
+        """Whether class names mean anything."""
+        return self.evidence != "images"
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_at_least("negative_weight", self.negative_weight, 0)
         check_option("score_func", self.score_func, ("odds", "negprompt"))
+        check_option("evidence", self.evidence, ("both", "text", "images"))
         if self.words is not None:
             as_words(self.words, self.default_words).check()
 
     def _template(self) -> str:
-        context = self._recipe().context_init
-        return f"{_HAND_WRITTEN if context is None else context} {{}}"
+        return f"{self._recipe().context_init or 'a photo of a'} {{}}"
 
     def _listed(self) -> tuple[list[str], np.ndarray]:
         """All words of the list, and their embeddings."""
@@ -241,17 +251,52 @@ class NegPromptDetector(PromptDetector):
         tower = self._backbone().text_tower
         return embed_names(tower, names, [self._template()], shared_prefix=True)
 
+    def _space(self) -> tuple[int | None, float]:
+        return super()._space() if self.reads_names else (None, 1.0)
+
     def _learn(
         self, Z: np.ndarray, targets: np.ndarray | None, names: Sequence[str], seed: int
     ) -> dict[str, Any]:
-        from ..prompts.training import train_prompts
-
         assert targets is not None
         trained, targets = trained_classes(targets, names)
-        anchors = self._hand_written(trained)
-        fitted: dict[str, Any] = {"trained_names_": trained}
+        learned, text_of = {"trained_names_": trained}, None
+        if self.reads_names:
+            learned |= self._learn_prompts(Z, targets, trained, seed)
+        if not self.cross_fits:
+            return learned
+        if self.reads_names:
+            bank = self._prepare(learned, trained)["text_bank_"]
+            banks, half = self._banks_of_halves(Z, targets, trained, bank, seed)
+
+            def text_of(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+                logits, text = np.empty((len(rows), len(trained))), np.empty(len(rows))
+                for number, own in enumerate(banks):
+                    ours = half[rows] == number
+                    logits[ours], text[ours] = self._say(own, Z[rows[ours]], self._space()[1])
+                return logits, text
+
+        joint, rows, cross_fitted = JointScore.fit(Z, targets, trained, np.random.RandomState(seed), text_of)
+        if text_of is not None:
+            honest, now = (
+                joint.score(joint.parts(*text, cross_fitted.evidence))
+                for text in (text_of(rows), self._say(bank, Z[rows], self._space()[1]))
+            )
+            cross_fitted = replace(cross_fitted, shift=honest - now)
+        return {
+            **learned,
+            "joint_score_": joint,
+            "evidence_weights_": dict(zip(PARTS, joint.weights.tolist(), strict=True)),
+            CROSS_FITTED: (rows, cross_fitted),
+        }
+
+    def _learn_prompts(
+        self, Z: np.ndarray, targets: np.ndarray, trained: list[str], seed: int
+    ) -> dict[str, Any]:
+        from ..prompts.training import train_prompts
+
+        anchors, chosen = self._hand_written(trained), dict[str, Any]()
         if self.words is not None and as_words(self.words, self.default_words).selection == "images":
-            fitted["image_rank_"] = image_rank(self._listed()[1], Z, targets, anchors)
+            chosen["image_rank_"] = image_rank(self._listed()[1], Z, targets, anchors)
         learned = train_prompts(
             self._backbone().text_tower,
             trained,
@@ -259,18 +304,46 @@ class NegPromptDetector(PromptDetector):
             targets,
             self._recipe(),
             anchors=anchors,
-            words=self._negative_words(fitted, trained, anchors)[1],
+            words=self._negative_words(chosen, trained, anchors)[1],
             seed=seed,
             verbose=bool(self.verbose),
         )
         return {
-            **fitted,
+            **chosen,
             "positive_context_": learned.positive_context,
             "negative_context_": learned.negative_context,
             "history_": learned.history,
         }
 
+    def _banks_of_halves(
+        self, Z: np.ndarray, targets: np.ndarray, trained: list[str], bank: TextBank, seed: int
+    ) -> tuple[list[TextBank], np.ndarray]:
+        """Banks with positives learned from one half of the images, and which of them is for each image.
+
+        Where nothing was learned, or each class has a context of its own, `bank` is for all.
+        """
+        half, recipe = two_halves(targets, np.random.RandomState(seed)), self._recipe()
+        few = any(len(np.unique(targets[half == number])) < 2 for number in (0, 1))
+        if few or not (recipe.positive_steps and recipe.shared):
+            return [bank], np.zeros(len(Z), dtype=int)
+        from ..prompts.training import train_positives_without
+
+        tower, anchors = self._backbone().text_tower, self._hand_written(trained)
+        contexts = train_positives_without(
+            tower, trained, Z, targets, recipe, half, anchors=anchors, words=bank.common, seed=seed,
+            verbose=bool(self.verbose),
+        )  # fmt: skip
+        return [replace(bank, positive=own) for own in self._embed_contexts(contexts, trained)], half
+
     def _prepare(self, learned: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+        if not self.reads_names:
+            for name in names:
+                if name not in learned["joint_score_"].names:
+                    raise VocabularyError(
+                        f"{name!r} has no images, and evidence='images' knows classes by their images: fit "
+                        "again with images of it, or with evidence='both'."
+                    )
+            return {}
         positive, negative = learned["positive_context_"][None], learned["negative_context_"]
         if positive.ndim == 4:  # a context for each class
             rows = rows_of(
@@ -286,14 +359,43 @@ class NegPromptDetector(PromptDetector):
         )
         return {"text_bank_": bank, "words_": words}
 
-    def _score(self, state: FittedState, Z: np.ndarray) -> np.ndarray:
-        chosen, temperature = self.score_func, self.score_temperature
-        if temperature is None:
-            temperature = state.temperature_ if chosen == "odds" else 1.0
+    def _say(self, bank: TextBank, Z: np.ndarray, temperature: float) -> tuple[np.ndarray, np.ndarray]:
+        """Text logits (n, k) of embeddings, and their score (n,) by text alone."""
+        chosen, scale = self.score_func, self.score_temperature
+        if scale is None:
+            scale = temperature if chosen == "odds" else 1.0
 
         def score(positive: np.ndarray, negative: np.ndarray, words: np.ndarray) -> np.ndarray:
             if chosen == "odds":
-                return negative_odds(positive, negative, words, temperature, self.negative_weight)
-            return negprompt(positive, np.concatenate([negative, words], axis=1), temperature)
+                return negative_odds(positive, negative, words, scale, self.negative_weight)
+            return negprompt(positive, np.concatenate([negative, words], axis=1), scale)
 
-        return state.text_bank_.score(Z, score)
+        return Z @ bank.positive.T / np.float64(temperature), bank.score(Z, score)
+
+    def _parts(self, state: FittedState, Z: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The parts (n, 3) of the joint score, text logits (n, k) and image evidence (n, k) of a block."""
+        joint = state.joint_score_
+        evidence = joint.evidence(Z, state.class_names_)
+        logits, text = np.zeros(evidence.shape), np.zeros(len(evidence))
+        if self.reads_names:
+            logits, text = self._say(state.text_bank_, getattr(Z, "embeddings", Z), state.temperature_)
+        return joint.parts(logits, text, evidence), logits, evidence
+
+    def _score(self, state: FittedState, Z: Any) -> np.ndarray:
+        joint = getattr(state, "joint_score_", None)
+        if joint is None:
+            return self._say(state.text_bank_, Z, state.temperature_)[1]
+        scores = np.concatenate(
+            [
+                joint.score(self._parts(state, Z[rows])[0])
+                for rows in joint.blocks(len(Z), len(state.classes_))
+            ]
+        )
+        return scores + Z.shift if isinstance(Z, CrossFitted) else scores
+
+    def _posterior(self, state: FittedState, Z: Any) -> np.ndarray:
+        joint = getattr(state, "joint_score_", None)
+        if joint is None:
+            return super()._posterior(state, Z)
+        _, logits, evidence = self._parts(state, Z)
+        return softmax(joint.logits(logits, evidence), axis=1)

@@ -51,7 +51,8 @@ class TextBankDetector(OpenSetDetector):
         scores = np.empty(len(names))
         for number, name in enumerate(missing):
             rows = np.flatnonzero(owner == name)
-            bank = union["text_bank_"].take([*range(len(known)), len(known) + number])
-            wider = state.with_classes([*known, name], {**union, "text_bank_": bank})
-            scores[rows] = self._score(wider, Z[rows])
+            model = dict(union)
+            if "text_bank_" in union:
+                model["text_bank_"] = union["text_bank_"].take([*range(len(known)), len(known) + number])
+            scores[rows] = self._score(state.with_classes([*known, name], model), Z[rows])
         return scores

@@ -55,6 +55,8 @@ def explain(detector: Any, X: Any) -> Explanations:
     cosines = {}
     if detector.reads_names:
         cosines = _cosines_to_bank(state, _whole_images(detector, Z), first, second)
+    if hasattr(state, "joint_score_"):
+        cosines |= _parts_of_the_score(detector, state, Z)
     return Explanations(
         answer=answer,
         score=scores,
@@ -96,6 +98,16 @@ def _cosines_to_bank(
     }
     if bank.per_class:
         columns["negative_class"] = state.classes_[negative // bank.per_class]
+    return columns
+
+
+def _parts_of_the_score(detector: Any, state: FittedState, Z: np.ndarray) -> dict[str, Any]:
+    parts, logits, evidence = detector._parts(state, Z)
+    text, images, clarity = state.joint_score_.shares(parts).T
+    columns = {"text_evidence": text, "image_evidence": images, "clarity": clarity}
+    columns["image_class"] = state.classes_[evidence.argmax(axis=1)]
+    if detector.reads_names:
+        columns["text_class"] = state.classes_[logits.argmax(axis=1)]
     return columns
 
 

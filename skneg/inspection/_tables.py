@@ -48,6 +48,11 @@ class Explanations:
         below are None where a detector has none.
     word_cosine, word_margin : ndarray of shape (n,), float64, or None
         Cosine of the image to it, and ``nearest_cosine - word_cosine``.
+    text_evidence, image_evidence, clarity : ndarray of shape (n,), float64, or None
+        What the words, the training images, and how clearly it is one class add to the score: they sum to
+        it. These and the two below are None where a detector scores by text or by images alone.
+    text_class, image_class : ndarray of shape (n,), or None
+        The class that the words, and that the training images prefer.
     image : ndarray of shape (n,), int
         Row of X.
     """
@@ -71,6 +76,11 @@ class Explanations:
     word: np.ndarray | None = None
     word_cosine: np.ndarray | None = None
     word_margin: np.ndarray | None = None
+    text_evidence: np.ndarray | None = None
+    image_evidence: np.ndarray | None = None
+    clarity: np.ndarray | None = None
+    text_class: np.ndarray | None = None
+    image_class: np.ndarray | None = None
     image: np.ndarray | None = None
 
     def __post_init__(self) -> None:
@@ -107,6 +117,14 @@ class Explanations:
             "nearest class": _candidates(shown.nearest_class, shown.nearest_posterior, shown.nearest_cosine),
             "second class": _candidates(shown.second_class, shown.second_posterior, shown.second_cosine),
         }
+        for title, share, label in (
+            ("words say", shown.text_evidence, shown.text_class),
+            ("images say", shown.image_evidence, shown.image_class),
+        ):
+            if share is not None and label is not None:
+                columns[title] = [f"{value:+.2f} {name}" for value, name in zip(share, label, strict=True)]
+        if shown.clarity is not None:
+            columns["clarity"] = [f"{value:+.2f}" for value in shown.clarity]
         if shown.negative_name is not None and shown.negative_cosine is not None:
             columns["nearest negative"] = [
                 f"{name} (cos {cosine:.3f})"

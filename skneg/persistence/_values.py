@@ -14,12 +14,21 @@ import numpy as np
 
 from ..bank import TextBank
 from ..errors import PersistenceError
+from ..evidence import CrossFitted, ImageEvidence, JointScore
 from ..images import CaptionedImages
 from ..prompts.recipe import CoOpRecipe, PromptRecipe
 from ..words import Words
 
 # Objects that parameters hold, by their constructor parameters.
 _SETTINGS = {cls.__name__: cls for cls in (CoOpRecipe, PromptRecipe, Words)}
+
+# Parts of a fitted state, by their fields.
+_PARTS: dict[str, Any] = {
+    "bank": TextBank,
+    "image_evidence": ImageEvidence,
+    "joint_score": JointScore,
+    "cross_fitted": CrossFitted,
+}
 
 _WIDEST_STRING = 2**16  # characters; a forged width must not fill the memory
 
@@ -53,8 +62,9 @@ class ValueWriter:
             return {"$": "map", "items": self._write_pairs(value, where)}
         if isinstance(value, np.ndarray):
             return self._write_array(value, where)
-        if type(value) is TextBank:
-            return {"$": "bank", "fields": self._write_pairs(vars(value), where)}
+        if type(value) in _PARTS.values():
+            kind = next(kind for kind, cls in _PARTS.items() if cls is type(value))
+            return {"$": kind, "fields": self._write_pairs(vars(value), where)}
         if type(value) is CaptionedImages:
             return {"$": "captioned", "fields": self._write_pairs(value.as_plain_values(), where)}
         if type(value) in _SETTINGS.values():
@@ -145,8 +155,8 @@ class ValueReader:
             return self._read_array(node)
         if kind == "strings":
             return self._read_strings(node)
-        if kind == "bank":
-            return TextBank(**self._read_pairs(node["fields"]))
+        if kind in _PARTS:
+            return _PARTS[kind](**self._read_pairs(node["fields"]))
         if kind == "captioned":
             return CaptionedImages.from_plain_values(**self._read_pairs(node["fields"]))
         if kind == "settings":

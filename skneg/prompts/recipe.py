@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
 
 from .._utils import check_at_least, check_between, check_option
 from ..errors import InputError
+
+# What the printed recipe of NegPrompt, and its code, have in place of the defaults of `PromptRecipe`.
+PAPER: dict[str, Any] = {
+    "anchor_weight": 0.0,
+    "outlier_weight": 0.0,
+    "negative_noise": 1e-5,
+    "positive_steps": 100,
+    "negative_steps": 10,
+    "step_unit": "epochs",
+    "optimizer": "sgd",
+    "learning_rate": 0.1,
+    "train_batch_size": 64,
+}
+RELEASED = {**PAPER, "nis_over": "all", "negative_steps": 100, "gamma": 0.05 / 4}
 
 
 class CoOpRecipe(BaseEstimator):

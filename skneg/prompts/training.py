@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.base import clone
 from tqdm.auto import tqdm
 
 from ..backbone import TextTower
@@ -140,6 +141,47 @@ def train_prompts(
         negative_context=negative.detach().cpu().numpy(),
         history=history,
     )
+
+
+def train_positives_without(
+    text_tower: TextTower,
+    class_names: Sequence[str],
+    embeddings: np.ndarray,
+    targets: np.ndarray,
+    recipe: PromptRecipe,
+    part: np.ndarray,
+    *,
+    anchors: np.ndarray,
+    words: np.ndarray,
+    seed: int = 0,
+    verbose: bool = False,
+) -> np.ndarray:
+    """Positive contexts (n_parts, n_ctx, width), each learned from the images of all parts but one.
+
+    Parameters
+    ----------
+    part : ndarray of shape (n,), int
+        Which part each image is in; those of the others must be of 2 classes at least. All other
+        parameters are those of `train_prompts`; contexts must be shared by the classes.
+    """
+    positives_alone = clone(recipe).set_params(negative_steps=0)
+    contexts = []
+    for left_out in range(part.max() + 1):
+        rest = part != left_out
+        present, numbers = np.unique(targets[rest], return_inverse=True)
+        learned = train_prompts(
+            text_tower,
+            [class_names[c] for c in present],
+            embeddings[rest],
+            numbers,
+            positives_alone,
+            anchors=anchors[present],
+            words=words,
+            seed=seed,
+            verbose=verbose,
+        )
+        contexts.append(learned.positive_context)
+    return np.stack(contexts)
 
 
 def _optimizer(
