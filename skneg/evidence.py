@@ -40,8 +40,8 @@ CROSS_FITTED = "cross_fitted_"
 PARTS = ("text", "images", "clarity")
 _NU = 1.0  # squared distance at which evidence stops growing: keeps duplicates of a mean finite
 _PRIOR = 5  # images that the values below count for, beside those that are cross-fitted
-_SCALES = (0.35, 2.0)  # nats; usual scales of the parts images and clarity
-_FLOORS = (1e-6, 0.05, 1e-3)  # smallest scales of the parts
+_SCALES = (2.0, 0.35, 2.0)  # nats; usual scales of the parts
+_FLOORS = (1e-3, 0.05, 1e-3)  # nats; the smallest that are measured
 _CELLS = 2**24  # cross-fitted evidence kept at most, images x classes
 
 
@@ -276,7 +276,7 @@ class JointScore:
             Decides the folds.
         text_of : callable, optional
             From row numbers to the text logits (m, k) of these images, and what the detector scores them by
-            without images, (m,). None leaves text out.
+            without images, (m,), both in nats. None leaves text out.
         groups : ndarray of shape (n,), optional
             Images of a group, such as frames of one film, are in one fold.
 
@@ -298,7 +298,7 @@ class JointScore:
         logits, text = np.zeros((len(rows), k)), np.zeros(len(rows))
         if text_of is not None:
             logits, text = text_of(rows)
-        centre_of_text, scale_of_text = text.mean(), text.std()
+        n_text, centre_of_text, scale_of_text = len(rows), text.mean(), text.std()
         has_own = np.isfinite(evidence[np.arange(len(rows)), y[rows]])
         n_honest = int(has_own.sum())
         if n_honest:
@@ -326,10 +326,11 @@ class JointScore:
             ImageEvidence.of(X, y), list(names), posterior, weights, np.zeros(3), np.ones(3), neutral
         )
         parts = fitted.parts(logits, text, evidence)
-        scales = np.sqrt(trust * parts.var(axis=0) + (1 - trust) * np.square([0.0, *_SCALES]))
-        scales[0] = scale_of_text
+        measured = np.maximum([scale_of_text, *parts.std(axis=0)[1:]], _FLOORS)
+        trusted = np.array([n_text / (n_text + _PRIOR), trust, trust])
+        scales = np.exp(trusted * np.log(measured) + (1 - trusted) * np.log(_SCALES))
         centres = np.array([centre_of_text, *parts.mean(axis=0)[1:]])
-        fitted = replace(fitted, centres=centres, scales=np.maximum(scales, _FLOORS))
+        fitted = replace(fitted, centres=centres, scales=scales)
         return fitted, rows, CrossFitted(X[rows], evidence, np.zeros(len(rows)))
 
     def evidence(self, Z: Any, names: Sequence[str]) -> np.ndarray:

@@ -181,10 +181,6 @@ class NegPromptDetector(PromptDetector):
         ----------
         **parameters
             Parameters of the constructor that differ; ``recipe__beta=0.2`` and the like are taken too.
-
-        Returns
-        -------
-        NegPromptDetector
         """
         return cls._published(PAPER, parameters)
 
@@ -297,17 +293,11 @@ class NegPromptDetector(PromptDetector):
         anchors, chosen = self._hand_written(trained), dict[str, Any]()
         if self.words is not None and as_words(self.words, self.default_words).selection == "images":
             chosen["image_rank_"] = image_rank(self._listed()[1], Z, targets, anchors)
+        words = self._negative_words(chosen, trained, anchors)[1]
         learned = train_prompts(
-            self._backbone().text_tower,
-            trained,
-            Z,
-            targets,
-            self._recipe(),
-            anchors=anchors,
-            words=self._negative_words(chosen, trained, anchors)[1],
-            seed=seed,
-            verbose=bool(self.verbose),
-        )
+            self._backbone().text_tower, trained, Z, targets, self._recipe(), anchors=anchors, words=words,
+            seed=seed, verbose=bool(self.verbose),
+        )  # fmt: skip
         return {
             **chosen,
             "positive_context_": learned.positive_context,
@@ -359,18 +349,25 @@ class NegPromptDetector(PromptDetector):
         )
         return {"text_bank_": bank, "words_": words}
 
-    def _say(self, bank: TextBank, Z: np.ndarray, temperature: float) -> tuple[np.ndarray, np.ndarray]:
-        """Text logits (n, k) of embeddings, and their score (n,) by text alone."""
-        chosen, scale = self.score_func, self.score_temperature
-        if scale is None:
-            scale = temperature if chosen == "odds" else 1.0
+    def _text_score(self, bank: TextBank, Z: np.ndarray, temperature: float) -> np.ndarray:
+        scale = self._scale(temperature)
 
         def score(positive: np.ndarray, negative: np.ndarray, words: np.ndarray) -> np.ndarray:
-            if chosen == "odds":
+            if self.score_func == "odds":
                 return negative_odds(positive, negative, words, scale, self.negative_weight)
             return negprompt(positive, np.concatenate([negative, words], axis=1), scale)
 
-        return Z @ bank.positive.T / np.float64(temperature), bank.score(Z, score)
+        return bank.score(Z, score)
+
+    def _scale(self, temperature: float) -> float:
+        if self.score_temperature is not None:
+            return self.score_temperature
+        return temperature if self.score_func == "odds" else 1.0
+
+    def _say(self, bank: TextBank, Z: np.ndarray, temperature: float) -> tuple[np.ndarray, np.ndarray]:
+        """Text logits (n, k) of embeddings and their score (n,) by text alone, in nats."""
+        text = self._text_score(bank, Z, temperature) / self._scale(temperature)
+        return Z @ bank.positive.T / np.float64(temperature), text
 
     def _parts(self, state: FittedState, Z: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The parts (n, 3) of the joint score, text logits (n, k) and image evidence (n, k) of a block."""
@@ -384,7 +381,7 @@ class NegPromptDetector(PromptDetector):
     def _score(self, state: FittedState, Z: Any) -> np.ndarray:
         joint = getattr(state, "joint_score_", None)
         if joint is None:
-            return self._say(state.text_bank_, Z, state.temperature_)[1]
+            return self._text_score(state.text_bank_, Z, state.temperature_)
         scores = np.concatenate(
             [
                 joint.score(self._parts(state, Z[rows])[0])

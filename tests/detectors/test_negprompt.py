@@ -221,7 +221,8 @@ class TestEvidence:
         p = softmax(joint.posterior[0] * cosines[0] / t + joint.posterior[1] * G, axis=1)
         first = np.sort(p, axis=1)[:, -1]
         parts = [
-            energies[0] - energies[2] - 0.1 * energies[1], (p * G).sum(axis=1), np.log(first / (1 - first)),
+            (energies[0] - energies[2] - 0.1 * energies[1]) / t, (p * G).sum(axis=1),
+            np.log(first / (1 - first)),
         ]  # fmt: skip
         weights = fitted.evidence_weights_
         expected = sum(
