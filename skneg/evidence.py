@@ -145,7 +145,8 @@ def _folds(y: np.ndarray, n_folds: int, rng: np.random.RandomState) -> np.ndarra
     order = order[np.argsort(y[order], kind="stable")]
     place = np.arange(len(y)) - np.searchsorted(y[order], y[order])
     fold = np.empty(len(y), dtype=int)
-    fold[order] = (place + rng.randint(n_folds, size=y.max() + 1)[y[order]]) % n_folds
+    start = rng.permutation(y.max() + 1)  # else the single images of many classes may all be in one fold
+    fold[order] = (place + start[y[order]]) % n_folds
     return fold
 
 
