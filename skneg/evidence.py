@@ -42,7 +42,8 @@ _NU = 1.0  # squared distance at which evidence stops growing: keeps duplicates 
 _PRIOR = 5  # images that the values below count for, beside those that are cross-fitted
 _SCALES = (2.0, 0.35, 2.0)  # nats; usual scales of the parts
 _FLOORS = (1e-3, 0.05, 1e-3)  # nats; the smallest that are measured
-_CELLS = 2**24  # cross-fitted evidence kept at most, images x classes
+_CELLS = 2**21  # cross-fitted evidence, images x classes, kept at most for more than _ROWS images
+_ROWS = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -294,7 +295,7 @@ class JointScore:
         n, k = len(y), len(names)
         rows = np.arange(n)
         if n * k > _CELLS:
-            rows = np.sort(rng.permutation(n)[: max(_CELLS // k, 1)])
+            rows = np.sort(rng.permutation(n)[: max(_CELLS // k, _ROWS)])
         evidence = cross_fit(X, y, rows, rng, groups)
         logits, text = np.zeros((len(rows), k)), np.zeros(len(rows))
         if text_of is not None:
@@ -355,7 +356,7 @@ class JointScore:
 
     def blocks(self, n: int, k: int) -> Iterator[slice]:
         """Rows of n images that are scored at a time against k classes; one empty block where n is 0."""
-        step = max(1, _CELLS // 8 // max(k, len(self.names), 1024))
+        step = max(1, _CELLS // max(k, len(self.names), 1024))
         yield from (slice(start, start + step) for start in range(0, max(n, 1), step))
 
     def logits(self, logits: np.ndarray, evidence: np.ndarray) -> np.ndarray:

@@ -231,6 +231,7 @@ class TestJointScore:
     def test_very_many_cells_are_cut_to_a_part_of_the_images(self, monkeypatch):
         X, y = clusters([6] * 10)
         monkeypatch.setattr(module, "_CELLS", 200)
+        monkeypatch.setattr(module, "_ROWS", 2)
         _, rows, cross_fitted = fit(X, y)
         assert len(rows) == len(cross_fitted) == 20
         assert (np.diff(rows) > 0).all()
