@@ -1,0 +1,37 @@
+"""Words and images in one score: what the images of each class say of a new one, and how far to trust it.
+
+All evidence is in nats. With ``t_c`` the text logit of class c (its cosine over the model's temperature) and
+``G_c`` the image evidence of `ImageEvidence`, the closed-set posterior is ``softmax_c(a t_c + l G_c)``, and
+the score is a weighted sum of three parts, each centred and scaled by training images:
+
+* text: what the detector scores by without images, such as the log odds of the names against words;
+* images: ``sum_c p_c G_c``, with p the posterior;
+* clarity: the log odds of the likeliest class of the posterior.
+
+Every number comes from training images whose image evidence was computed without them (`cross_fit`), and
+from their labels alone: no OOD image is needed.
+
+References
+----------
+.. [1] Lee et al., "A Simple Unified Framework for Detecting Out-of-Distribution Samples and Adversarial
+   Attacks", NeurIPS 2018 (Mahalanobis distance under one covariance).
+.. [2] Ren et al., "A Simple Fix to Mahalanobis Distance for Improving Near-OOD Detection", 2021 (distance to
+   a background in comparison).
+"""
+
+from ._images import ImageEvidence, cross_fit, two_halves
+from ._joint import CROSS_FITTED, PARTS, CrossFitted, JointScore
+from ._weights import information, posterior_weights, separation
+
+__all__ = [
+    "CROSS_FITTED",
+    "PARTS",
+    "CrossFitted",
+    "ImageEvidence",
+    "JointScore",
+    "cross_fit",
+    "information",
+    "posterior_weights",
+    "separation",
+    "two_halves",
+]

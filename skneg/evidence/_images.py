@@ -1,0 +1,125 @@
+"""What the images of each class say of a new image, and of each training image without itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from scipy.sparse import csr_array
+
+SPHERE = 0.8  # share of a sphere in the covariance
+N_FOLDS = 5
+_NU = 1.0  # squared distance at which evidence stops growing: keeps duplicates of a mean finite
+
+
+@dataclass(frozen=True, eq=False)
+class ImageEvidence:
+    """How much each class's images speak for it, in nats.
+
+    ``G_c(z) = 1/2 log(1 + m(z, b)) - log(1 + m_c(z))`` with ``m_c`` the squared Mahalanobis distance to the
+    mean of class c under one covariance of all classes, divided by ``1 + 1 / n_c`` for the error of a mean of
+    n_c images, and b the mean of the class means. The logarithm is that of a Student-t likelihood; half a
+    background keeps far images from being compared at all.
+
+    The covariance is that within the classes, with ``n - k`` degrees of freedom, joined by half of that
+    between the class means as one more image, and shrunk by `SPHERE` towards a sphere.
+
+    Attributes
+    ----------
+    centre : ndarray of shape (d,), float32
+        b.
+    whitener : ndarray of shape (d, d), float32
+        From centred embeddings to a space in which the covariance is the identity.
+    means : ndarray of shape (k, d), float32
+        Whitened class means.
+    counts : ndarray of shape (k,), int
+        n_c.
+    """
+
+    centre: np.ndarray
+    whitener: np.ndarray
+    means: np.ndarray
+    counts: np.ndarray
+
+    @classmethod
+    def of(cls, X: np.ndarray, y: np.ndarray) -> Self:
+        """Statistics of embeddings (n, d) with class numbers 0 to k - 1, each with an image."""
+        X = np.asarray(X, dtype=np.float64)
+        counts = np.bincount(y)
+        n, d, k = len(X), X.shape[1], len(counts)
+        means = csr_array((1 / counts[y], (y, np.arange(n))), shape=(k, n)) @ X
+        centre = means.mean(axis=0)
+        within, between = X - means[y], means - centre
+        scatter = within.T @ within
+        if k > 1:
+            scatter += between.T @ between / (k - 1) / 2
+        covariance = scatter / max(n - k + (k > 1), 1)
+        variance = np.trace(covariance) / d
+        if variance <= 0:  # all images are one
+            return cls(*_float32(centre, np.eye(d), means - centre), counts)
+        values, vectors = np.linalg.eigh(covariance)
+        values = (1 - SPHERE) * np.maximum(values, 0) + SPHERE * variance
+        whitener = vectors / np.sqrt(values)
+        return cls(*_float32(centre, whitener, (means - centre) @ whitener), counts)
+
+    def __call__(self, Z: np.ndarray) -> np.ndarray:
+        """Evidence (n, k), float64, of embeddings (n, d)."""
+        U = (np.asarray(Z, dtype=np.float32) - self.centre) @ self.whitener
+        norms = np.einsum("nd,nd->n", U, U, dtype=np.float64)
+        of_means = np.einsum("kd,kd->k", self.means, self.means, dtype=np.float64)
+        squares = norms[:, None] - 2 * (U @ self.means.T).astype(np.float64) + of_means
+        squares = np.maximum(squares, 0) / (1 + 1 / self.counts)
+        return np.log(_NU + norms)[:, None] / 2 - np.log(_NU + squares)
+
+
+def _float32(*arrays: np.ndarray) -> tuple[Any, Any, Any]:
+    one, two, three = (array.astype(np.float32) for array in arrays)
+    return one, two, three
+
+
+def cross_fit(
+    X: np.ndarray,
+    y: np.ndarray,
+    rows: np.ndarray,
+    rng: np.random.RandomState,
+    groups: np.ndarray | None = None,
+) -> np.ndarray:
+    """Evidence (len(rows), k) of some training images, each from the images of other folds.
+
+    NaN where a class has no image in the other folds: among others, the own class of an image that is its
+    only one. Images of a group are in one fold.
+    """
+    counts = np.bincount(y)
+    n_folds = min(N_FOLDS, counts.max()) if counts.max() > 1 else N_FOLDS
+    fold = _folds(y, n_folds, rng) if groups is None else _folds_of_groups(groups, rng)
+    evidence = np.full((len(rows), len(counts)), np.nan)
+    for h in np.unique(fold[rows]):
+        rest, ours = fold != h, fold[rows] == h
+        present, numbers = np.unique(y[rest], return_inverse=True)
+        if len(present):
+            evidence[np.ix_(ours, present)] = ImageEvidence.of(X[rest], numbers)(X[rows[ours]])
+    return evidence
+
+
+def two_halves(y: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
+    """Which half, 0 or 1, each image is in; the images of each class are shared out evenly."""
+    return _folds(y, 2, rng)
+
+
+def _folds(y: np.ndarray, n_folds: int, rng: np.random.RandomState) -> np.ndarray:
+    """Folds that share out the images of each class as evenly as can be."""
+    order = rng.permutation(len(y))
+    order = order[np.argsort(y[order], kind="stable")]
+    place = np.arange(len(y)) - np.searchsorted(y[order], y[order])
+    fold = np.empty(len(y), dtype=int)
+    start = rng.permutation(y.max() + 1)  # else the single images of many classes may all be in one fold
+    fold[order] = (place + start[y[order]]) % n_folds
+    return fold
+
+
+def _folds_of_groups(groups: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
+    """Folds that keep the images of a group together."""
+    _, numbers = np.unique(groups, return_inverse=True)
+    n_groups = numbers.max() + 1
+    return (rng.permutation(n_groups) % N_FOLDS)[numbers]

@@ -1,0 +1,238 @@
+"""The joint score, fitted on training images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+from scipy.special import log_softmax, logsumexp
+
+from ._images import N_FOLDS, ImageEvidence, cross_fit
+from ._weights import information, posterior_weights, separation
+
+TextOf = Callable[..., tuple[np.ndarray, np.ndarray]]
+
+# Where a detector's `_learn` leaves the rows and the `CrossFitted` that can set a threshold.
+CROSS_FITTED = "cross_fitted_"
+
+PARTS = ("text", "images", "clarity")
+_PRIOR = 5  # images that the values below count for, beside those that are cross-fitted
+_SCALES = (2.0, 0.35, 2.0)  # nats; usual scales of the parts
+_FLOORS = (1e-3, 0.05, 1e-3)  # nats; the smallest that are measured
+_CELLS = 2**21  # cross-fitted evidence, images x classes, kept at most for more than _ROWS images
+_ROWS = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class CrossFitted:
+    """Training images with the evidence (n, k) that images of other folds give of each.
+
+    A detector scores them as if it had not seen them. `shift` (n,) is what their score gains by text that
+    was learned without them.
+    """
+
+    embeddings: np.ndarray
+    evidence: np.ndarray
+    shift: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the embeddings."""
+        return self.embeddings.shape
+
+    def __len__(self) -> int:
+        return len(self.embeddings)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """The embeddings."""
+        return np.asarray(self.embeddings, dtype=dtype)
+
+    def __getitem__(self, rows: Any) -> CrossFitted:
+        """Some of the images; `rows` is what selects rows of an array."""
+        return CrossFitted(self.embeddings[rows], self.evidence[rows], self.shift[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class JointScore:
+    """The joint score, fitted: statistics of the images, and what each part counts for.
+
+    Attributes
+    ----------
+    images : ImageEvidence
+        Of the classes that have images.
+    names : list of str
+        Their names, in the order of `images`.
+    posterior : ndarray of shape (2,)
+        (a, l).
+    weights, centres, scales : ndarray of shape (3,)
+        Of the parts, in the order of `PARTS`.
+    neutral : float
+        Image evidence, in nats, of a class without images.
+    """
+
+    images: ImageEvidence
+    names: list[str]
+    posterior: np.ndarray
+    weights: np.ndarray
+    centres: np.ndarray
+    scales: np.ndarray
+    neutral: float
+
+    @classmethod
+    def fit(
+        cls,
+        X: np.ndarray,
+        y: np.ndarray,
+        names: Sequence[str],
+        rng: np.random.RandomState,
+        text_of: TextOf | None = None,
+        groups: np.ndarray | None = None,
+    ) -> tuple[Self, np.ndarray, CrossFitted]:
+        """Fit on embeddings (n, d) of classes 0 to k - 1, each with an image.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, d)
+        y : ndarray of shape (n,), int
+        names : sequence of str
+        rng : RandomState
+            Decides the folds.
+        text_of : callable, optional
+            From row numbers to the text logits (m, k) of these images, and what the detector scores them by
+            without images, (m,), both in nats. Called with class numbers (m,) too, it leaves the class of
+            each image out of its score. None leaves text out.
+        groups : ndarray of shape (n,), optional
+            Images of a group, such as frames of one film, are in one fold.
+
+        Returns
+        -------
+        JointScore
+        rows : ndarray of int
+            The images that can set a threshold: those with others of their class beside them. Where no class
+            has two images, all of them, with `neutral` evidence. With very many images and classes, a part
+            of them, drawn by `rng`.
+        cross_fitted : CrossFitted
+            These images.
+        """
+        n, k = len(y), len(names)
+        rows = np.arange(n)
+        if n * k > _CELLS:
+            rows = np.sort(rng.permutation(n)[: max(_CELLS // k, _ROWS)])
+        evidence = cross_fit(X, y, rows, rng, groups)
+        logits, text = np.zeros((len(rows), k)), np.zeros(len(rows))
+        if text_of is not None:
+            logits, text = text_of(rows)
+        n_text, centre_of_text, scale_of_text = len(rows), text.mean(), text.std()
+        has_own = np.isfinite(evidence[np.arange(len(rows)), y[rows]])
+        n_honest = int(has_own.sum())
+        if n_honest:
+            rows, evidence, logits, text = (part[has_own] for part in (rows, evidence, logits, text))
+        labels = y[rows]
+        neutral = _neutral(evidence, labels, n_honest > 0)
+        if not n_honest:  # one image a class: nothing says what a new one of a class looks like
+            evidence = np.full(evidence.shape, neutral)
+        evidence = np.where(np.isfinite(evidence), evidence, neutral)
+        evidence = evidence.astype(np.float16).astype(np.float32)  # as a file holds them
+        trust = n_honest / (n_honest + _PRIOR)
+        posterior, weights = _weigh(logits, evidence, labels, trust, text_of is not None)
+        fitted = cls(
+            ImageEvidence.of(X, y), list(names), posterior, weights, np.zeros(3), np.ones(3), neutral
+        )
+        parts = fitted.parts(logits, text, evidence)
+        measured = np.maximum([scale_of_text, *parts.std(axis=0)[1:]], _FLOORS)
+        trusted = np.array([n_text / (n_text + _PRIOR), trust, trust])
+        scales = np.exp(trusted * np.log(measured) + (1 - trusted) * np.log(_SCALES))
+        centres = np.array([centre_of_text, *parts.mean(axis=0)[1:]])
+        fitted = replace(fitted, centres=centres, scales=scales)
+        # With two folds, evidence comes from half the images: it does not say how well all of them separate.
+        share = (min(N_FOLDS, np.bincount(y).max()) - 2) / (N_FOLDS - 2)
+        if text_of is not None and k > 1 and n_honest and share > 0:
+            others = np.arange(k) != labels[:, None]
+            struck_out = fitted.parts(
+                logits[others].reshape(-1, k - 1),
+                text_of(rows, labels)[1],
+                evidence[others].reshape(-1, k - 1),
+            )
+            known, unknown = ((p - centres) / scales for p in (parts, struck_out))
+            mean = weights[:2] + share * separation(known, unknown)[:2]
+            weights[:2] = mean / mean.max()
+        return fitted, rows, CrossFitted(X[rows], evidence, np.zeros(len(rows)))
+
+    def evidence(self, Z: Any, names: Sequence[str]) -> np.ndarray:
+        """Evidence (n, k) of images for classes by name; `neutral` for those without images.
+
+        Parameters
+        ----------
+        Z : ndarray of shape (n, d), or CrossFitted
+        names : sequence of str
+        """
+        known = Z.evidence if isinstance(Z, CrossFitted) else self.images(Z)
+        if list(names) == self.names:
+            return np.asarray(known, dtype=np.float64)
+        place = {name: i for i, name in enumerate(self.names)}
+        found = [(column, place[name]) for column, name in enumerate(names) if name in place]
+        evidence = np.full((len(known), len(names)), self.neutral)
+        if found:
+            columns, sources = map(list, zip(*found, strict=True))
+            evidence[:, columns] = known[:, sources]
+        return evidence
+
+    def blocks(self, n: int, k: int) -> Iterator[slice]:
+        """Rows of n images that are scored at a time against k classes; one empty block where n is 0."""
+        step = max(1, _CELLS // max(k, len(self.names), 1024))
+        yield from (slice(start, start + step) for start in range(0, max(n, 1), step))
+
+    def logits(self, logits: np.ndarray, evidence: np.ndarray) -> np.ndarray:
+        """Logits (n, k) of the posterior."""
+        return self.posterior[0] * logits + self.posterior[1] * evidence
+
+    def parts(self, logits: np.ndarray, text: np.ndarray, evidence: np.ndarray) -> np.ndarray:
+        """The three parts (n, 3), as they are."""
+        both = self.logits(logits, evidence)
+        p = np.exp(log_softmax(both, axis=1))
+        clarity = np.zeros(len(p))
+        if p.shape[1] > 1:
+            rows, first = np.arange(len(p)), both.argmax(axis=1)
+            largest = both[rows, first]
+            both[rows, first] = -np.inf
+            clarity = largest - logsumexp(both, axis=1)
+        return np.stack([text, (p * evidence).sum(axis=1), clarity], axis=1)
+
+    def shares(self, parts: np.ndarray) -> np.ndarray:
+        """What each part, centred, scaled and weighted, adds to the score (n, 3)."""
+        return (parts - self.centres) / self.scales * self.weights
+
+    def score(self, parts: np.ndarray) -> np.ndarray:
+        """The joint score (n,)."""
+        return self.shares(parts).sum(axis=1)
+
+
+def _weigh(
+    logits: np.ndarray, evidence: np.ndarray, labels: np.ndarray, trust: float, with_text: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weights (a, l) of the posterior, and those (3,) of the parts by what each knows about the labels."""
+    posterior, shares = np.array([1.0, 4.0]), np.array([0.0, 0.5, 0.0])
+    several = evidence.shape[1] > 1
+    if with_text and several:
+        shares[0] = information(logits, labels)
+    if trust and several:
+        posterior = np.array(posterior_weights(logits, evidence, labels))
+        both = posterior[0] * logits + posterior[1] * evidence
+        measured = np.array([information(evidence, labels), information(both, labels)])
+        shares[1:] = trust * measured + (1 - trust) * shares[1:]
+    odds = np.sqrt(shares / (1 - shares))
+    largest = odds[:2].max()
+    return posterior, np.array([*odds[:2] / largest, shares[2] / 2] if largest > 0 else [0.0, 1.0, 0.0])
+
+
+def _neutral(evidence: np.ndarray, y: np.ndarray, has_own: bool) -> float:
+    """Half-way between the mean evidence for an image's own class and that for the best of the others."""
+    rows = np.arange(len(y))
+    own, others = evidence[rows, y], evidence.copy()
+    others[rows, y] = np.nan
+    others = np.where(np.isnan(others), -np.inf, others).max(axis=1)
+    others = others[np.isfinite(others)]
+    means = ([own.mean()] if has_own else []) + ([others.mean()] if len(others) else [])
+    return float(np.mean(means)) if means else 0.0

@@ -1,0 +1,129 @@
+"""The joint score: parts and weights by hand, any number of images, the threshold."""
+
+import numpy as np
+import pytest
+from scipy.special import logsumexp, softmax
+
+from skneg.evidence import CrossFitted, JointScore
+from skneg.evidence import _joint as module
+
+from .data import clusters
+
+
+def fit(X, y, seed=0, text=True, **parameters):
+    k = y.max() + 1
+    means = np.stack([X[y == c].mean(axis=0) for c in range(k)])
+
+    def text_of(rows, struck_out=None):
+        logits = 20.0 * X[rows] @ means.T
+        kept = logits.copy()
+        if struck_out is not None:
+            kept[np.arange(len(rows)), struck_out] = -np.inf
+        return logits, logsumexp(kept, axis=1)
+
+    names = [f"c{c}" for c in range(k)]
+    return JointScore.fit(X, y, names, np.random.RandomState(seed), text_of if text else None, **parameters)
+
+
+class TestJointScore:
+    def test_what_knows_nothing_about_the_labels_counts_for_nothing(self):
+        X, y = clusters([8, 8, 8], spread=0.2)
+        rng = np.random.default_rng(0)
+
+        def noise(rows, struck_out=None):
+            return rng.normal(size=(len(rows), 3)), rng.normal(size=len(rows))
+
+        joint, _, _ = JointScore.fit(X, y, ["a", "b", "c"], np.random.RandomState(0), noise)
+        assert joint.weights[1] == 1
+        assert joint.weights[0] < 0.2
+
+    def test_parts_and_score_by_hand(self):
+        X, y = clusters([6, 6, 6])
+        joint, _, _ = fit(X, y)
+        rng = np.random.default_rng(1)
+        logits, text, G = rng.normal(size=(5, 3)), rng.normal(size=5), rng.normal(size=(5, 3))
+        p = softmax(joint.posterior[0] * logits + joint.posterior[1] * G, axis=1)
+        top = p.max(axis=1)
+        parts = np.stack([text, (p * G).sum(axis=1), np.log(top / (1 - top))], axis=1)
+        np.testing.assert_allclose(joint.parts(logits, text, G), parts, atol=1e-8)
+        expected = (joint.weights * (parts - joint.centres) / joint.scales).sum(axis=1)
+        np.testing.assert_allclose(joint.score(parts), expected)
+
+    def test_it_separates_what_no_class_resembles(self):
+        X, y = clusters([10] * 5)
+        joint, _, cross_fitted = fit(X, y)
+        strange = clusters([50], seed=9)[0]
+        text = (np.zeros((50, 5)), np.zeros(50))
+        known = joint.parts(np.zeros((50, 5)), np.zeros(50), cross_fitted.evidence)
+        assert np.median(joint.score(known)) > np.median(
+            joint.score(joint.parts(*text, joint.images(strange)))
+        )
+
+    @pytest.mark.parametrize("text", [True, False])
+    @pytest.mark.parametrize("counts", [[1], [9], [1, 1, 1], [1] * 50 + [2], [1, 30], [2, 2], [20, 1, 7]])
+    def test_any_number_of_images_gives_finite_scores(self, counts, text):
+        X, y = clusters(counts)
+        joint, rows, cross_fitted = fit(X, y, text=text)
+        assert len(rows) == len(cross_fitted) >= 1
+        k = len(counts)
+        scores = joint.score(joint.parts(np.zeros((len(X), k)), np.zeros(len(X)), joint.images(X)))
+        assert np.isfinite(scores).all()
+        assert np.abs(scores).max() < 1e4
+        assert 0 <= joint.weights.min() <= joint.weights.max() == 1
+
+    def test_without_text_it_counts_for_nothing(self):
+        joint, _, _ = fit(*clusters([8, 8]), text=False)
+        assert joint.weights[0] == 0
+        assert joint.weights[1] == 1
+
+    def test_classes_are_found_by_name_and_others_are_neutral(self):
+        X, y = clusters([5, 5, 5])
+        joint, _, cross_fitted = fit(X, y)
+        for Z, whole in ((X, joint.images(X)), (cross_fitted, cross_fitted.evidence)):
+            found = joint.evidence(Z, ["c2", "new", "c0"])
+            np.testing.assert_array_equal(found[:, [0, 2]], whole[:, [2, 0]])
+            assert (found[:, 1] == joint.neutral).all()
+
+    def test_the_same_seed_gives_the_same_bits(self):
+        X, y = clusters([7, 3, 5])
+        one, other = fit(X, y), fit(X, y)
+        for name in ("posterior", "weights", "centres", "scales"):
+            np.testing.assert_array_equal(getattr(one[0], name), getattr(other[0], name))
+        np.testing.assert_array_equal(one[2].evidence, other[2].evidence)
+
+    def test_very_many_cells_are_cut_to_a_part_of_the_images(self, monkeypatch):
+        X, y = clusters([6] * 10)
+        monkeypatch.setattr(module, "_CELLS", 200)
+        monkeypatch.setattr(module, "_ROWS", 2)
+        _, rows, cross_fitted = fit(X, y)
+        assert len(rows) == len(cross_fitted) == 20
+        assert (np.diff(rows) > 0).all()
+
+    def test_rows_of_cross_fitted_images_are_chosen_as_of_an_array(self):
+        X, y = clusters([4, 4])
+        _, _, whole = fit(X, y)
+        part = whole[np.array([3, 1])]
+        np.testing.assert_array_equal(np.asarray(part), X[[3, 1]])
+        np.testing.assert_array_equal(part.evidence, whole.evidence[[3, 1]])
+        assert isinstance(part, CrossFitted)
+        assert part.shape == (2, 16)
+
+
+def test_false_rejections_are_about_the_promised_share():
+    rejected = []
+    for seed in range(40):
+        X, y = clusters([10] * 6, d=24, seed=seed, spread=0.5)
+        rng = np.random.default_rng(seed)
+        order = rng.permutation(len(X))
+        train, new = order[::2], order[1::2]
+        joint, _, cross_fitted = JointScore.fit(
+            X[train], y[train], list("abcdef"), np.random.RandomState(seed)
+        )
+
+        def score(evidence, joint=joint):
+            zeros = np.zeros(evidence.shape)
+            return joint.score(joint.parts(zeros, zeros[:, 0], evidence))
+
+        offset = np.sort(score(cross_fitted.evidence))[max(int(0.1 * (len(cross_fitted) + 1)) - 1, 0)]
+        rejected.append((score(joint.images(X[new])) < offset).mean())
+    assert 0.03 < np.mean(rejected) < 0.15
