@@ -144,7 +144,14 @@ def run(case: Case, fit: str, seed: int, model: str) -> dict[str, Any]:
     changes = dict(FITS[fit])
     recipe = changes.pop("recipe", None)
     make = getattr(NegPromptDetector, recipe) if recipe else NegPromptDetector
-    detector = make(model=model, calibration="train", random_state=seed, class_names=case.names, **changes)
+    detector = make(
+        model=model,
+        evidence="text",
+        calibration="train",
+        random_state=seed,
+        class_names=case.names,
+        **changes,
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CalibrationWarning)
         detector.fit(*case.train)
