@@ -6,7 +6,7 @@ Functions on any detector; what a method does by its own lies in its hooks (see 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,6 +33,16 @@ from .vocabulary import (
 _WHOSE = "the threshold"
 
 
+def check_several(detector: Any, names: Sequence[str]) -> None:
+    """Refuse one known class where a method compares classes with each other."""
+    if len(names) < 2 and not detector.one_class:
+        raise VocabularyError(
+            f"{type(detector).__name__} compares classes with each other and needs at least 2 classes, got 1 "
+            f"class: {list(names)}. With one known class, take NegPromptDetector(evidence='images'), "
+            "KNNDetector or MahalanobisDetector (they go by its images), or WordsDetector (by its name)."
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class _Labelled:
     """What `y` and `class_names` say: the classes, the rows of known ones, and the class of each."""
@@ -50,6 +60,7 @@ def fit_state(detector: Any, X: Any, y: Any, class_names: ClassNames | None) -> 
         raise InputError("X holds no images (found array with 0 sample(s)); at least 1 is required.")
     labelled = _read_labels(detector, y, n_images, class_names)
     names, rows, targets = labelled.vocabulary.names, labelled.rows, labelled.targets
+    check_several(detector, names)
     columns: dict[str, Any] = {}
     if is_embeddings(X):
         X, columns = check_columns(X, detector, None)
@@ -91,6 +102,7 @@ def with_vocabulary(
 ) -> FittedState:
     """The state with other classes, and with what was learned replaced by `learned`."""
     vocabulary = replace_vocabulary(class_names, like=state.classes_)
+    check_several(detector, vocabulary.names)
     model = detector._prepare(learned, vocabulary.names)
     changed = replace(state, vocabulary=vocabulary, learned=learned, model=model)
     images, of_images = state.calibrator.images, state.calibrator.names

@@ -58,6 +58,7 @@ class OpenSetDetector(ClassifierMixin, BaseEstimator):
     reference: ClassVar[str] = ""  # authors, venue and year of the paper
     weight_files: ClassVar[tuple[str, ...]] = ()  # parameters that name files with weights
     reads_names: bool = False  # whether class names mean anything, or are labels only
+    one_class: bool = False  # whether it says something where one class is known
     cross_fits: bool = False  # whether `_learn` scores each training image without it (`CROSS_FITTED`)
 
     _doc_link_module = "skneg"
@@ -325,8 +326,6 @@ class OpenSetDetector(ClassifierMixin, BaseEstimator):
         # Zero-shot knowledge of pictures is of no use on the points by which scikit-learn measures.
         tags.classifier_tags.poor_score = self.reads_names
         return tags
-
-    # The hooks.
 
     def _check_parameters(self) -> None:
         check_at_least("batch_size", self.batch_size, 1, Integral)

@@ -42,10 +42,8 @@ class Vocabulary:
                     f"duplicate class name {name!r}: classes {seen[read]!r} and {label!r} have it."
                 )
             seen[read] = label
-        if len(self.names) < 2:
-            raise VocabularyError(
-                f"a vocabulary needs at least 2 classes, got {len(self.names)} class: {list(self.names)}."
-            )
+        if len(self.names) == 0:
+            raise VocabularyError("a vocabulary needs at least 1 class.")
 
 
 def check_labels(y: Any, n_samples: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from sklearn.exceptions import NotFittedError
 
 import skneg
 from skneg import CLIPImageEncoder, Words
-from skneg.datasets import COLORS, SHAPE_NAMES
+from skneg.datasets import COLORS, SHAPE_NAMES, make_scenes
 from skneg.errors import ImageError, SknegError, VocabularyError
 from skneg.prompts import CoOpRecipe, PromptRecipe
 
@@ -271,8 +271,9 @@ class TestEveryDetector:
             detector.fit([X[0], b"broken", *X[2:]], y)
         with pytest.raises(ImageError, match="image 2 "):
             detector.predict([*X[:2], b"broken"])
-        with pytest.raises(VocabularyError, match="1 class"):
-            detector.fit(X, np.full(len(y), "star"))
+        if not detector.one_class:
+            with pytest.raises(VocabularyError, match="at least 2 classes, got 1 class.*KNNDetector"):
+                detector.fit(X, np.full(len(y), "star"))
         with pytest.raises(SknegError, match="contamination"):
             clone(detector).set_params(contamination=2).fit(X, y)
         assert vars(detector) == state
@@ -284,6 +285,32 @@ class TestEveryDetector:
 def test_embeddings_are_refused_with_the_reason(name, build, embedded):
     with pytest.raises(SknegError, match="images"):
         build(name).fit(*embedded)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda **p: skneg.NegPromptDetector(evidence="images", random_state=0, **p),
+        lambda **p: skneg.KNNDetector(random_state=0, **p),
+        lambda **p: skneg.MahalanobisDetector(random_state=0, **p),
+        lambda **p: skneg.WordsDetector(**p),
+    ],
+    ids=["images", "neighbours", "distance", "words"],
+)
+def test_one_known_class_is_enough_for_what_compares_no_classes(make, scenes, strange_scenes, tmp_path):
+    X, y = scenes
+    stars = np.concatenate([X[y == "star"], make_scenes(100, shapes=["star"], random_state=5)[0]])
+    new = make_scenes(60, shapes=["star"], random_state=6)[0]
+    detector = make(model="skneg-tiny").fit(stars, np.full(len(stars), "star"))
+    assert (detector.predict(new) == "star").mean() > 0.75
+    assert (detector.predict(strange_scenes) == "unknown").mean() > 0.75
+    np.testing.assert_array_equal(detector.predict_proba(new), np.ones((60, 1)))
+    why = detector.explain(new[:3])
+    assert why.second_class is None
+    assert "star" in str(why)
+    detector.save(tmp_path / "one.skneg")
+    again = skneg.load(tmp_path / "one.skneg")
+    np.testing.assert_array_equal(again.score_samples(new), detector.score_samples(new))
 
 
 @pytest.mark.parametrize("name", [i.name for i in skneg.list_detectors() if i.training == "none"])

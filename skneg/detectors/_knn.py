@@ -47,6 +47,7 @@ precision, batch_size, verbose
     """
 
     reference = "Sun et al., ICML 2022"
+    one_class = True
 
     def __init__(self, *, n_neighbors: int = 10, **shared: Any) -> None:
         super().__init__(**shared)

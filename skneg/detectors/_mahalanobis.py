@@ -45,6 +45,7 @@ precision, batch_size, verbose
     """
 
     reference = "Lee et al., NeurIPS 2018"
+    one_class = True
 
     def _prepare(self, learned: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
         from sklearn.covariance import LedoitWolf

@@ -149,6 +149,10 @@ class NegPromptDetector(PromptDetector):
     default_recipe = PromptRecipe()
     default_words = Words()
 
+    cross_fits = property(lambda self: self.evidence != "text")  # type: ignore[assignment]
+    reads_names = property(lambda self: self.evidence != "images")  # type: ignore[assignment]
+    one_class = property(lambda self: self.evidence == "images")  # type: ignore[assignment]
+
     def __init__(
         self,
         *,
@@ -201,16 +205,6 @@ class NegPromptDetector(PromptDetector):
         )
         return detector.set_params(**parameters)
 
-    @property
-    def cross_fits(self) -> bool:  # type: ignore[override]
-        """Whether `fit` scores each training image without it."""
-        return self.evidence != "text"
-
-    @property
-    def reads_names(self) -> bool:  # type: ignore[override]
-        """Whether class names mean anything."""
-        return self.evidence != "images"
-
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_at_least("negative_weight", self.negative_weight, 0)
@@ -251,7 +245,7 @@ class NegPromptDetector(PromptDetector):
         self, Z: np.ndarray, targets: np.ndarray | None, names: Sequence[str], seed: int
     ) -> dict[str, Any]:
         assert targets is not None
-        trained, targets = trained_classes(targets, names)
+        trained, targets = trained_classes(targets, names, 2 if self.reads_names else 1)
         learned, text_of = {"trained_names_": trained}, None
         if self.reads_names:
             learned |= self._learn_prompts(Z, targets, trained, seed)

@@ -48,13 +48,15 @@ class PromptDetector(TextBankDetector):
         return embed_contexts(self._backbone().text_tower, contexts, names)
 
 
-def trained_classes(targets: np.ndarray, names: Sequence[str]) -> tuple[list[str], np.ndarray]:
+def trained_classes(
+    targets: np.ndarray, names: Sequence[str], at_least: int = 2
+) -> tuple[list[str], np.ndarray]:
     """The names that have images, and the targets as positions among them.
 
     Classes without images wait for the bank, as in the paper's open-vocabulary setting.
     """
     present = np.unique(targets)
-    if len(present) < 2:
+    if len(present) < at_least:
         raise InputError(
             f"prompt learning needs images of at least 2 classes, got 1 class: {names[present[0]]!r}."
         )

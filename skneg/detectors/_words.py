@@ -63,6 +63,7 @@ batch_size, verbose
     """
 
     reference = "after Jiang et al., ICLR 2024"
+    one_class = True
     default_words = Words()
 
     def __init__(

@@ -46,9 +46,11 @@ def explain(detector: Any, X: Any) -> Explanations:
     rows = np.arange(len(posterior))
     first = posterior.argmax(axis=1)
     likeliest = posterior[rows, first]
-    others = posterior.copy()
-    others[rows, first] = -np.inf
-    second = others.argmax(axis=1)
+    second = None
+    if posterior.shape[1] > 1:
+        others = posterior.copy()
+        others[rows, first] = -np.inf
+        second = others.argmax(axis=1)
     answer = state.classes_[first]
     if state.unknown_label is not None:
         answer = mark_unknown(answer, scores < state.offset_, state.unknown_label)
@@ -64,22 +66,27 @@ def explain(detector: Any, X: Any) -> Explanations:
         p_value=state.calibrator.p_values(scores),
         nearest_class=state.classes_[first],
         nearest_posterior=likeliest,
-        second_class=state.classes_[second],
-        second_posterior=posterior[rows, second],
-        class_margin=likeliest - posterior[rows, second],
+        **(
+            {}
+            if second is None
+            else {
+                "second_class": state.classes_[second],
+                "second_posterior": posterior[rows, second],
+                "class_margin": likeliest - posterior[rows, second],
+            }
+        ),
         **cosines,
     )
 
 
 def _cosines_to_bank(
-    state: FittedState, Z: np.ndarray, first: np.ndarray, second: np.ndarray
+    state: FittedState, Z: np.ndarray, first: np.ndarray, second: np.ndarray | None
 ) -> dict[str, Any]:
     bank = state.text_bank_
     to_first = row_cosines(Z, bank.positive[first])
-    columns: dict[str, Any] = {
-        "nearest_cosine": to_first,
-        "second_cosine": row_cosines(Z, bank.positive[second]),
-    }
+    columns: dict[str, Any] = {"nearest_cosine": to_first}
+    if second is not None:
+        columns["second_cosine"] = row_cosines(Z, bank.positive[second])
     if len(bank.common):
         word = nearest(Z, bank.common, 1)[0][:, 0]
         names = getattr(state, "words_", None) or [f"word {row}" for row in range(len(bank.common))]

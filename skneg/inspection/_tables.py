@@ -25,7 +25,8 @@ class Explanations:
         What `score_samples`, `decision_function` (the distance to the threshold) and `p_values` answer.
     nearest_class, second_class : ndarray of shape (n,)
         The two most likely classes, known or not; labels of ``classes_``. Where ``second_posterior`` is
-        0 no other class has any share, and the second is the first of the others.
+        0 no other class has any share, and the second is the first of the others. The second, its
+        posterior and the margin are None where one class is known.
     nearest_posterior, second_posterior : ndarray of shape (n,), float64
         Their closed-set posteriors, as of `predict_proba`.
     class_margin : ndarray of shape (n,), float64
@@ -63,9 +64,9 @@ class Explanations:
     p_value: np.ndarray
     nearest_class: np.ndarray
     nearest_posterior: np.ndarray
-    second_class: np.ndarray
-    second_posterior: np.ndarray
-    class_margin: np.ndarray
+    second_class: np.ndarray | None = None
+    second_posterior: np.ndarray | None = None
+    class_margin: np.ndarray | None = None
     nearest_cosine: np.ndarray | None = None
     second_cosine: np.ndarray | None = None
     negative: np.ndarray | None = None
@@ -115,8 +116,11 @@ class Explanations:
             "decision": [f"{value:+.4g}" for value in shown.decision],
             "p-value": [f"{value:.3f}" for value in shown.p_value],
             "nearest class": _candidates(shown.nearest_class, shown.nearest_posterior, shown.nearest_cosine),
-            "second class": _candidates(shown.second_class, shown.second_posterior, shown.second_cosine),
         }
+        if shown.second_class is not None and shown.second_posterior is not None:
+            columns["second class"] = _candidates(
+                shown.second_class, shown.second_posterior, shown.second_cosine
+            )
         for title, share, label in (
             ("words say", shown.text_evidence, shown.text_class),
             ("images say", shown.image_evidence, shown.image_class),
