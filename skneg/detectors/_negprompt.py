@@ -17,6 +17,7 @@ from ..prompts.recipe import PAPER, RELEASED, PromptRecipe
 from ..scores import negative_odds, negprompt
 from ..words import Words, as_words, embed_names, image_rank
 from ._prompt import PromptDetector, rows_of, trained_classes
+from ._text_bank import TextBankDetector
 
 if TYPE_CHECKING:
     from .._state import FittedState
@@ -64,10 +65,11 @@ class NegPromptDetector(PromptDetector):
     score_temperature : float, optional
         What cosines are divided by in the score. None: the model's own temperature (0.01 for CLIP) for
         ``"odds"``, 1 for ``"negprompt"``. Changed after `fit`, it changes scores at once, and the
-        threshold with `calibrate`.
+        threshold with `calibrate`; the weights of words and images stay, so better fit again.
     evidence : {"both", "text", "images"}, default="both"
         What the score uses. ``"text"``: the prompts alone, as in [1]_. ``"images"``: the training images
-        alone; names may be anything, no prompt is learned, and embeddings need no model.
+        alone; names may be anything, no prompt is learned, and embeddings need no model. Changed after
+        `fit`, it acts with the next `fit`.
     calibration : {"auto", "cross", "holdout", "train"} or float, default="auto"
         Images that set the threshold. ``"cross"`` takes scores that each training image has without
         itself: nothing is held out, and `contamination` holds about (docs/thresholds.md). A number, such
@@ -105,7 +107,7 @@ class NegPromptDetector(PromptDetector):
         The threshold: ``decision_function = score_samples - offset_``.
     evidence_weights_ : dict of str to float
         What ``"text"``, ``"images"`` and ``"clarity"`` count for in the score; absent with
-        ``evidence="text"``.
+        ``evidence="text"``; what is learned of prompts and words is absent with ``"images"``.
     joint_score_ : JointScore
         What the training images say; see `skneg.evidence`. Absent with ``evidence="text"``.
     history_ : dict of str to ndarray of shape (steps,)
@@ -150,7 +152,9 @@ class NegPromptDetector(PromptDetector):
     default_words = Words()
 
     cross_fits = property(lambda self: self.evidence != "text")  # type: ignore[assignment]
-    reads_names = property(lambda self: self.evidence != "images")  # type: ignore[assignment]
+    reads_names = property(  # type: ignore[assignment]
+        lambda self: TextBankDetector.reads_names and self.evidence != "images"
+    )
     one_class = property(lambda self: self.evidence == "images")  # type: ignore[assignment]
 
     def __init__(
@@ -239,21 +243,22 @@ class NegPromptDetector(PromptDetector):
         return embed_names(tower, names, [self._template()], shared_prefix=True)
 
     def _space(self) -> tuple[int | None, float]:
-        return super()._space() if self.reads_names else (None, 1.0)
+        return (None, 1.0) if self.evidence == "images" else super()._space()
 
     def _learn(
         self, Z: np.ndarray, targets: np.ndarray | None, names: Sequence[str], seed: int
     ) -> dict[str, Any]:
         assert targets is not None
-        trained, targets = trained_classes(targets, names, 2 if self.reads_names else 1)
+        trained, targets = trained_classes(targets, names, 1 if self.one_class else 2)
         learned, text_of = {"trained_names_": trained}, None
-        if self.reads_names:
+        if not self.one_class:
             learned |= self._learn_prompts(Z, targets, trained, seed)
         if not self.cross_fits:
             return learned
-        if self.reads_names:
+        rng = np.random.RandomState(seed)
+        if not self.one_class:
             bank = self._prepare(learned, trained)["text_bank_"]
-            banks, half = self._banks_of_halves(Z, targets, trained, bank, seed)
+            banks, half = self._banks_of_halves(Z, targets, trained, bank, rng, seed)
 
             def text_of(rows: np.ndarray, struck_out: Any = None) -> tuple[np.ndarray, np.ndarray]:
                 logits, text = np.empty((len(rows), len(trained))), np.empty(len(rows))
@@ -263,7 +268,7 @@ class NegPromptDetector(PromptDetector):
                     logits[ours], text[ours] = self._say(own, Z[rows[ours]], self._space()[1], gone)
                 return logits, text
 
-        joint, rows, cross_fitted = JointScore.fit(Z, targets, trained, np.random.RandomState(seed), text_of)
+        joint, rows, cross_fitted = JointScore.fit(Z, targets, trained, rng, text_of)
         if text_of is not None:
             honest, now = (
                 joint.score(joint.parts(*text, cross_fitted.evidence))
@@ -298,13 +303,10 @@ class NegPromptDetector(PromptDetector):
         }
 
     def _banks_of_halves(
-        self, Z: np.ndarray, targets: np.ndarray, trained: list[str], bank: TextBank, seed: int
+        self, Z: np.ndarray, targets: np.ndarray, trained: list[str], bank: TextBank, rng: Any, seed: int
     ) -> tuple[list[TextBank], np.ndarray]:
-        """Banks with positives learned from one half of the images, and which of them is for each image.
-
-        Where nothing was learned, or each class has a context of its own, `bank` is for all.
-        """
-        half, recipe = two_halves(targets, np.random.RandomState(seed)), self._recipe()
+        """Banks with positives learned from one half of the images, where any are shared; whose is which."""
+        half, recipe = two_halves(targets, rng), self._recipe()
         few = any(len(np.unique(targets[half == number])) < 2 for number in (0, 1))
         if few or not (recipe.positive_steps and recipe.shared):
             return [bank], np.zeros(len(Z), dtype=int)
@@ -318,7 +320,7 @@ class NegPromptDetector(PromptDetector):
         return [replace(bank, positive=own) for own in self._embed_contexts(contexts, trained)], half
 
     def _prepare(self, learned: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-        if not self.reads_names:
+        if "positive_context_" not in learned:  # fitted with evidence="images"
             for name in names:
                 if name not in learned["joint_score_"].names:
                     raise VocabularyError(
@@ -370,7 +372,7 @@ class NegPromptDetector(PromptDetector):
         joint = state.joint_score_
         evidence = joint.evidence(Z, state.class_names_)
         logits, text = np.zeros(evidence.shape), np.zeros(len(evidence))
-        if self.reads_names:
+        if hasattr(state, "text_bank_"):
             logits, text = self._say(state.text_bank_, getattr(Z, "embeddings", Z), state.temperature_)
         return joint.parts(logits, text, evidence), logits, evidence
 
@@ -390,5 +392,8 @@ class NegPromptDetector(PromptDetector):
         joint = getattr(state, "joint_score_", None)
         if joint is None:
             return super()._posterior(state, Z)
-        _, logits, evidence = self._parts(state, Z)
-        return softmax(joint.logits(logits, evidence), axis=1)
+        posterior = []
+        for rows in joint.blocks(len(Z), len(state.classes_)):
+            _, logits, evidence = self._parts(state, Z[rows])
+            posterior.append(softmax(joint.logits(logits, evidence), axis=1))
+        return np.concatenate(posterior)

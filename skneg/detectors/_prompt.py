@@ -58,7 +58,8 @@ def trained_classes(
     present = np.unique(targets)
     if len(present) < at_least:
         raise InputError(
-            f"prompt learning needs images of at least 2 classes, got 1 class: {names[present[0]]!r}."
+            f"prompt learning needs images of at least 2 classes, got 1 class: {names[present[0]]!r}. "
+            "NegPromptDetector(evidence='images') takes one."
         )
     return [names[i] for i in present], np.searchsorted(present, targets)
 

@@ -8,6 +8,8 @@ from typing import Any, Self
 import numpy as np
 from scipy.sparse import csr_array
 
+from ..errors import InputError
+
 SPHERE = 0.8  # share of a sphere in the covariance
 N_FOLDS = 5
 _NU = 1.0  # squared distance at which evidence stops growing: keeps duplicates of a mean finite
@@ -42,6 +44,13 @@ class ImageEvidence:
     means: np.ndarray
     counts: np.ndarray
 
+    def __post_init__(self) -> None:
+        d, k = len(self.centre), len(self.means)
+        if self.whitener.shape != (d, d) or self.means.shape != (k, d) or self.counts.shape != (k,):
+            raise InputError("centre, whitener, means and counts do not fit together.")
+        if (self.counts < 1).any():
+            raise InputError("each class needs an image: counts must be 1 or more.")
+
     @classmethod
     def of(cls, X: np.ndarray, y: np.ndarray) -> Self:
         """Statistics of embeddings (n, d) with class numbers 0 to k - 1, each with an image."""
@@ -56,7 +65,7 @@ class ImageEvidence:
             scatter += between.T @ between / (k - 1) / 2
         covariance = scatter / max(n - k + (k > 1), 1)
         variance = np.trace(covariance) / d
-        if variance <= 0:  # all images are one
+        if variance * d < 1e-10:  # all images of a class are one, up to rounding
             return cls(*_float32(centre, np.eye(d), means - centre), counts)
         values, vectors = np.linalg.eigh(covariance)
         values = (1 - SPHERE) * np.maximum(values, 0) + SPHERE * variance
@@ -65,10 +74,11 @@ class ImageEvidence:
 
     def __call__(self, Z: np.ndarray) -> np.ndarray:
         """Evidence (n, k), float64, of embeddings (n, d)."""
-        U = (np.asarray(Z, dtype=np.float32) - self.centre) @ self.whitener
-        norms = np.einsum("nd,nd->n", U, U, dtype=np.float64)
-        of_means = np.einsum("kd,kd->k", self.means, self.means, dtype=np.float64)
-        squares = norms[:, None] - 2 * (U @ self.means.T).astype(np.float64) + of_means
+        # In float64: expanded squares lose digits, and the last ones depend on the size of the batch.
+        means = self.means.astype(np.float64)
+        U = (np.asarray(Z, dtype=np.float64) - self.centre) @ self.whitener.astype(np.float64)
+        norms, of_means = (np.einsum("nd,nd->n", part, part) for part in (U, means))
+        squares = norms[:, None] - 2 * U @ means.T + of_means
         squares = np.maximum(squares, 0) / (1 + 1 / self.counts)
         return np.log(_NU + norms)[:, None] / 2 - np.log(_NU + squares)
 
@@ -88,11 +98,11 @@ def cross_fit(
     """Evidence (len(rows), k) of some training images, each from the images of other folds.
 
     NaN where a class has no image in the other folds: among others, the own class of an image that is its
-    only one. Images of a group are in one fold.
+    only one.
     """
     counts = np.bincount(y)
     n_folds = min(N_FOLDS, counts.max()) if counts.max() > 1 else N_FOLDS
-    fold = _folds(y, n_folds, rng) if groups is None else _folds_of_groups(groups, rng)
+    fold = _folds(y, n_folds, rng)
     evidence = np.full((len(rows), len(counts)), np.nan)
     for h in np.unique(fold[rows]):
         rest, ours = fold != h, fold[rows] == h
@@ -116,10 +126,3 @@ def _folds(y: np.ndarray, n_folds: int, rng: np.random.RandomState) -> np.ndarra
     start = rng.permutation(y.max() + 1)  # else the single images of many classes may all be in one fold
     fold[order] = (place + start[y[order]]) % n_folds
     return fold
-
-
-def _folds_of_groups(groups: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
-    """Folds that keep the images of a group together."""
-    _, numbers = np.unique(groups, return_inverse=True)
-    n_groups = numbers.max() + 1
-    return (rng.permutation(n_groups) % N_FOLDS)[numbers]

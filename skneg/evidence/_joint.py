@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -9,6 +10,8 @@ from typing import Any, Self
 import numpy as np
 from scipy.special import log_softmax, logsumexp
 
+from .._utils import stacklevel_outside
+from ..errors import CalibrationWarning, InputError
 from ._images import N_FOLDS, ImageEvidence, cross_fit
 from ._weights import information, posterior_weights, separation
 
@@ -20,7 +23,7 @@ CROSS_FITTED = "cross_fitted_"
 PARTS = ("text", "images", "clarity")
 _PRIOR = 5  # images that the values below count for, beside those that are cross-fitted
 _SCALES = (2.0, 0.35, 2.0)  # nats; usual scales of the parts
-_FLOORS = (1e-3, 0.05, 1e-3)  # nats; the smallest that are measured
+_FLOOR = 0.05  # nats; the smallest scale: below it, rounding would count
 _CELLS = 2**21  # cross-fitted evidence, images x classes, kept at most for more than _ROWS images
 _ROWS = 1000
 
@@ -36,6 +39,10 @@ class CrossFitted:
     embeddings: np.ndarray
     evidence: np.ndarray
     shift: np.ndarray
+
+    def __post_init__(self) -> None:
+        if not (len(self.embeddings) == len(self.evidence) == len(self.shift)):
+            raise InputError("embeddings, evidence and shift must have a row for each image.")
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -80,6 +87,13 @@ class JointScore:
     scales: np.ndarray
     neutral: float
 
+    def __post_init__(self) -> None:
+        shapes = {"posterior": (2,), "weights": (3,), "centres": (3,), "scales": (3,)}
+        if any(getattr(self, name).shape != shape for name, shape in shapes.items()):
+            raise InputError(f"a joint score has arrays of shapes {shapes}.")
+        if len(self.names) != len(self.images.means):
+            raise InputError(f"{len(self.names)} names, but images of {len(self.images.means)} classes.")
+
     @classmethod
     def fit(
         cls,
@@ -88,7 +102,6 @@ class JointScore:
         names: Sequence[str],
         rng: np.random.RandomState,
         text_of: TextOf | None = None,
-        groups: np.ndarray | None = None,
     ) -> tuple[Self, np.ndarray, CrossFitted]:
         """Fit on embeddings (n, d) of classes 0 to k - 1, each with an image.
 
@@ -103,8 +116,6 @@ class JointScore:
             From row numbers to the text logits (m, k) of these images, and what the detector scores them by
             without images, (m,), both in nats. Called with class numbers (m,) too, it leaves the class of
             each image out of its score. None leaves text out.
-        groups : ndarray of shape (n,), optional
-            Images of a group, such as frames of one film, are in one fold.
 
         Returns
         -------
@@ -120,11 +131,12 @@ class JointScore:
         rows = np.arange(n)
         if n * k > _CELLS:
             rows = np.sort(rng.permutation(n)[: max(_CELLS // k, _ROWS)])
-        evidence = cross_fit(X, y, rows, rng, groups)
+        evidence = cross_fit(X, y, rows, rng)
         logits, text = np.zeros((len(rows), k)), np.zeros(len(rows))
         if text_of is not None:
             logits, text = text_of(rows)
         n_text, centre_of_text, scale_of_text = len(rows), text.mean(), text.std()
+        text_knows = information(logits, y[rows]) if text_of is not None and k > 1 else 0.0
         has_own = np.isfinite(evidence[np.arange(len(rows)), y[rows]])
         n_honest = int(has_own.sum())
         if n_honest:
@@ -133,22 +145,28 @@ class JointScore:
         neutral = _neutral(evidence, labels, n_honest > 0)
         if not n_honest:  # one image a class: nothing says what a new one of a class looks like
             evidence = np.full(evidence.shape, neutral)
+            warnings.warn(
+                "each class has one image, and nothing says how near a new one will be: the threshold is a "
+                "guess. Give two images of some classes, or calibrate(X, y) with others.",
+                CalibrationWarning,
+                stacklevel=stacklevel_outside(),
+            )
         evidence = np.where(np.isfinite(evidence), evidence, neutral)
         evidence = evidence.astype(np.float16).astype(np.float32)  # as a file holds them
         trust = n_honest / (n_honest + _PRIOR)
-        posterior, weights = _weigh(logits, evidence, labels, trust, text_of is not None)
+        posterior, weights = _weigh(logits, evidence, labels, trust, text_knows)
         fitted = cls(
             ImageEvidence.of(X, y), list(names), posterior, weights, np.zeros(3), np.ones(3), neutral
         )
         parts = fitted.parts(logits, text, evidence)
-        measured = np.maximum([scale_of_text, *parts.std(axis=0)[1:]], _FLOORS)
+        measured = np.maximum([scale_of_text, *parts.std(axis=0)[1:]], _FLOOR)
         trusted = np.array([n_text / (n_text + _PRIOR), trust, trust])
         scales = np.exp(trusted * np.log(measured) + (1 - trusted) * np.log(_SCALES))
         centres = np.array([centre_of_text, *parts.mean(axis=0)[1:]])
         fitted = replace(fitted, centres=centres, scales=scales)
         # With two folds, evidence comes from half the images: it does not say how well all of them separate.
-        share = (min(N_FOLDS, np.bincount(y).max()) - 2) / (N_FOLDS - 2)
-        if text_of is not None and k > 1 and n_honest and share > 0:
+        share = (np.minimum(np.bincount(y), N_FOLDS).mean() - 2) / (N_FOLDS - 2)
+        if text_of is not None and k > 1 and n_honest > 1 and share > 0:
             others = np.arange(k) != labels[:, None]
             struck_out = fitted.parts(
                 logits[others].reshape(-1, k - 1),
@@ -168,6 +186,9 @@ class JointScore:
         Z : ndarray of shape (n, d), or CrossFitted
         names : sequence of str
         """
+        width = len(self.images.centre)
+        if Z.shape[1] != width:
+            raise InputError(f"the images have embeddings of {Z.shape[1]} columns, those of fit had {width}.")
         known = Z.evidence if isinstance(Z, CrossFitted) else self.images(Z)
         if list(names) == self.names:
             return np.asarray(known, dtype=np.float64)
@@ -192,7 +213,7 @@ class JointScore:
         """The three parts (n, 3), as they are."""
         both = self.logits(logits, evidence)
         p = np.exp(log_softmax(both, axis=1))
-        clarity = np.zeros(len(p))
+        clarity = np.full(len(p), self.centres[2])  # one class is never unclear
         if p.shape[1] > 1:
             rows, first = np.arange(len(p)), both.argmax(axis=1)
             largest = both[rows, first]
@@ -210,14 +231,11 @@ class JointScore:
 
 
 def _weigh(
-    logits: np.ndarray, evidence: np.ndarray, labels: np.ndarray, trust: float, with_text: bool
+    logits: np.ndarray, evidence: np.ndarray, labels: np.ndarray, trust: float, text_knows: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Weights (a, l) of the posterior, and those (3,) of the parts by what each knows about the labels."""
-    posterior, shares = np.array([1.0, 4.0]), np.array([0.0, 0.5, 0.0])
-    several = evidence.shape[1] > 1
-    if with_text and several:
-        shares[0] = information(logits, labels)
-    if trust and several:
+    posterior, shares = np.array([1.0, 4.0]), np.array([text_knows, 0.5, 0.0])
+    if trust and evidence.shape[1] > 1:
         posterior = np.array(posterior_weights(logits, evidence, labels))
         both = posterior[0] * logits + posterior[1] * evidence
         measured = np.array([information(evidence, labels), information(both, labels)])

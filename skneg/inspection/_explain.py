@@ -55,7 +55,7 @@ def explain(detector: Any, X: Any) -> Explanations:
     if state.unknown_label is not None:
         answer = mark_unknown(answer, scores < state.offset_, state.unknown_label)
     cosines = {}
-    if detector.reads_names:
+    if detector.reads_names and hasattr(state, "text_bank_"):
         cosines = _cosines_to_bank(state, _whole_images(detector, Z), first, second)
     if hasattr(state, "joint_score_"):
         cosines |= _parts_of_the_score(detector, state, Z)
@@ -112,8 +112,9 @@ def _parts_of_the_score(detector: Any, state: FittedState, Z: np.ndarray) -> dic
     parts, logits, evidence = detector._parts(state, Z)
     text, images, clarity = state.joint_score_.shares(parts).T
     columns = {"text_evidence": text, "image_evidence": images, "clarity": clarity}
-    columns["image_class"] = state.classes_[evidence.argmax(axis=1)]
-    if detector.reads_names:
+    if set(state.class_names_) & set(state.joint_score_.names):  # else all are neutral
+        columns["image_class"] = state.classes_[evidence.argmax(axis=1)]
+    if hasattr(state, "text_bank_"):
         columns["text_class"] = state.classes_[logits.argmax(axis=1)]
     return columns
 

@@ -199,7 +199,7 @@ def check_finite(value: Any, where: str = "it") -> None:
         raise PersistenceError(f"{where} holds values that are not finite.")
     if isinstance(value, float) and not np.isfinite(value):
         raise PersistenceError(f"{where} is {value}, expected a finite number.")
-    if isinstance(value, TextBank | CaptionedImages):
+    if isinstance(value, (*_PARTS.values(), CaptionedImages)):
         value = vars(value)
     if isinstance(value, dict):
         for key, item in value.items():

@@ -100,8 +100,13 @@ def embed(detector: Any, prepare: Prepare, display: str) -> Callable[[Any], np.n
 def bank_of(detector: Any) -> tuple[TextBank, str]:
     """What a detector compares images with, and what to call it: its prompts, or the means of its classes."""
     state = detector._fitted()
-    if detector.reads_names:
+    if hasattr(state, "text_bank_"):
         return state.text_bank_, "positive prompts"
+    if not hasattr(state, "train_names_"):
+        raise InputError(
+            "this display compares images with prompts, and a detector with evidence='images' has none: fit "
+            "it with evidence='both'."
+        )
     number = {name: i for i, name in enumerate(state.class_names_)}
     rows = np.isin(state.train_names_, state.class_names_)
     targets = np.array([number[name] for name in state.train_names_[rows].tolist()])

@@ -1,5 +1,6 @@
 import copy
 import pickle
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 
+import skneg
 from skneg import CalibrationWarning, CLIPImageEncoder, MCMDetector, NegPromptDetector, SknegError, Words
 from skneg.datasets import make_scenes
 from skneg.errors import ImageError, InputError, VocabularyError
@@ -276,10 +278,30 @@ class TestEvidence:
     def test_few_images_a_class(self, shots, embedded, strange_scenes):
         X, y = embedded
         rows = np.concatenate([np.flatnonzero(y == name)[:shots] for name in KNOWN])
-        with pytest.warns(CalibrationWarning, match=f"comes from {len(rows)} images"):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
             detector = quick().fit(X[rows], y[rows])
+        messages = [str(warning.message) for warning in caught]
+        assert any(f"comes from {len(rows)} images" in message for message in messages)
+        assert (shots == 1) == any("each class has one image" in message for message in messages)
         strange = CLIPImageEncoder(model="skneg-tiny").transform(strange_scenes)
         assert auroc(detector.score_samples(X), detector.score_samples(strange)) > 0.9
+
+    @pytest.mark.parametrize(
+        ("fitted_with", "changed_to"), [("images", "both"), ("both", "images"), ("text", "both")]
+    )
+    def test_a_changed_evidence_acts_with_the_next_fit(self, fitted_with, changed_to, embedded, tmp_path):
+        X = embedded[0]
+        detector = quick(evidence=fitted_with).fit(*embedded)
+        before, answers = detector.score_samples(X), detector.predict(X)
+        detector.set_params(evidence=changed_to)
+        detector.set_vocabulary(KNOWN[:3]).set_vocabulary(sorted(KNOWN))
+        np.testing.assert_allclose(detector.score_samples(X), before, atol=1e-5)
+        np.testing.assert_array_equal(detector.predict(X), answers)
+        detector.explain(X[:2])
+        detector.save(tmp_path / "a.skneg")
+        again = skneg.load(tmp_path / "a.skneg")
+        np.testing.assert_array_equal(again.score_samples(X), detector.score_samples(X))
 
     def test_explain_shows_the_parts(self, fitted, embedded, strange_scenes):
         strange = CLIPImageEncoder(model="skneg-tiny").transform(strange_scenes[:20])

@@ -61,6 +61,9 @@ class TestImageEvidence:
         X, y = clusters([4, 4], d=8)
         X[:4], X[:, 0] = X[0], 0.0
         assert np.isfinite(ImageEvidence.of(X, y)(X)).all()
+        one = clusters([1], d=128)[0].repeat(60, axis=0)
+        of_one = ImageEvidence.of(one, np.repeat([0, 1, 2], 20))(one)
+        np.testing.assert_allclose(of_one, 0, atol=1e-6)  # not a matter of rounding
         same = np.ones((6, 4), dtype=np.float32) / 2
         assert np.isfinite(ImageEvidence.of(same, np.array([0, 0, 0, 1, 1, 1]))(same)).all()
 
@@ -83,15 +86,6 @@ class TestCrossFit:
         found = cross_fit(X, y, np.arange(6), np.random.RandomState(0))
         assert np.isnan(found[[0, 5], [0, 2]]).all()
         assert np.isfinite(found[1:5, 1]).all()
-
-    def test_images_of_a_group_are_left_out_together(self):
-        X, y = clusters([6, 6])
-        groups = np.repeat(np.arange(6), 2)
-        X[1::2] = X[::2]  # each image twice
-        apart = cross_fit(X, y, np.arange(12), np.random.RandomState(0))
-        together = cross_fit(X, y, np.arange(12), np.random.RandomState(0), groups)
-        own = np.arange(12), y
-        assert together[own].mean() < apart[own].mean() - 0.2
 
     def test_halves_share_out_every_class(self):
         y = np.repeat([0, 1, 2], [4, 5, 1])

@@ -1,16 +1,21 @@
 """The joint score: parts and weights by hand, any number of images, the threshold."""
 
+import warnings
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.special import logsumexp, softmax
 
+from skneg import CalibrationWarning
+from skneg.errors import InputError
 from skneg.evidence import CrossFitted, JointScore
 from skneg.evidence import _joint as module
 
 from .data import clusters
 
 
-def fit(X, y, seed=0, text=True, **parameters):
+def fit(X, y, seed=0, text=True):
     k = y.max() + 1
     means = np.stack([X[y == c].mean(axis=0) for c in range(k)])
 
@@ -22,7 +27,9 @@ def fit(X, y, seed=0, text=True, **parameters):
         return logits, logsumexp(kept, axis=1)
 
     names = [f"c{c}" for c in range(k)]
-    return JointScore.fit(X, y, names, np.random.RandomState(seed), text_of if text else None, **parameters)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore" if np.bincount(y).max() == 1 else "error", CalibrationWarning)
+        return JointScore.fit(X, y, names, np.random.RandomState(seed), text_of if text else None)
 
 
 class TestJointScore:
@@ -127,3 +134,35 @@ def test_false_rejections_are_about_the_promised_share():
         offset = np.sort(score(cross_fitted.evidence))[max(int(0.1 * (len(cross_fitted) + 1)) - 1, 0)]
         rejected.append((score(joint.images(X[new])) < offset).mean())
     assert 0.03 < np.mean(rejected) < 0.15
+
+
+def test_one_image_a_class_warns_that_the_threshold_is_a_guess():
+    X, y = clusters([1] * 25)
+    with pytest.warns(CalibrationWarning, match="each class has one image"):
+        JointScore.fit(X, y, [f"c{c}" for c in y], np.random.RandomState(0))
+
+
+def test_a_class_of_two_among_single_images_does_not_switch_text_off():
+    joint, _, _ = fit(*clusters([2, 1, 1, 1], spread=0.2))
+    assert joint.weights[0] > 0.5
+
+
+def test_embeddings_of_another_width_are_refused():
+    joint, _, _ = fit(*clusters([4, 4]))
+    with pytest.raises(InputError, match="5 columns, those of fit had 16"):
+        joint.evidence(np.ones((3, 5)), joint.names)
+
+
+def test_one_class_left_keeps_its_clarity_out_of_the_score():
+    joint, _, _ = fit(*clusters([9, 9]))
+    parts = joint.parts(np.zeros((4, 1)), np.zeros(4), np.zeros((4, 1)))
+    assert (joint.shares(parts)[:, 2] == 0).all()
+
+
+@pytest.mark.parametrize("spoil", [{"weights": np.ones(2)}, {"names": ["c0"]}])
+def test_parts_that_do_not_fit_together_are_refused(spoil):
+    joint, _, cross_fitted = fit(*clusters([4, 4]))
+    with pytest.raises(InputError):
+        replace(joint, **spoil)
+    with pytest.raises(InputError, match="a row for each image"):
+        replace(cross_fitted, shift=np.zeros(3))
