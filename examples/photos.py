@@ -57,8 +57,11 @@ def main() -> None:
     rows: dict[str, list] = {"zero-shot MCM": [], "NegPrompt": []}
     for seed in range(args.seeds):
         train, test = split(y, args.train, seed)
-        for kind, title in ((MCMDetector, "zero-shot MCM"), (NegPromptDetector, "NegPrompt")):
-            detector = kind(**backbone, random_state=seed, verbose=True).fit(X[train], y[train])
+        for title, detector in (
+            ("zero-shot MCM", MCMDetector(**backbone)),
+            ("NegPrompt", NegPromptDetector(**backbone, random_state=seed, verbose=True)),
+        ):
+            detector.fit(X[train], y[train])
             known = detector.score_samples(X[test])
             accuracy = np.mean(detector.classes_[detector.predict_proba(X[test]).argmax(1)] == y[test])
             row = [100 * accuracy]
