@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -66,6 +68,19 @@ def mixed(scenes, strange_scenes):
 @pytest.fixture(scope="session")
 def mixed_embeddings(mixed):
     return CLIPImageEncoder(model="skneg-tiny").transform(mixed[0]), mixed[1]
+
+
+def run_python(code, cwd=None):
+    """What code prints in a process of its own, which must end well."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def random_unit(rng, n, *rest):
+    """Random vectors of length 1, float32: (n, 16), or of another shape."""
+    rows = rng.normal(size=(n, *(rest or (16,)))).astype(np.float32)
+    return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
 
 
 def takes(cls, **parameters):

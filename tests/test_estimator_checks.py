@@ -127,6 +127,7 @@ def _width_and_names_as_the_checks_need_them(monkeypatch):
     monkeypatch.setattr(base, "loaded_backbone", lambda self: backbone_of_width(width(self)))
     monkeypatch.setattr(CLIPImageEncoder, "backbone", lambda self: backbone_of_width(2))
     monkeypatch.setattr(TextBankDetector, "reads_names", False)
+    monkeypatch.setattr(skneg.NegPromptDetector, "reads_names", False)
     monkeypatch.setattr(
         CLIPNDetector, "_no_tower", lambda self: backbone_of_width(width(self), seed=1).text_tower
     )

@@ -1,5 +1,3 @@
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +8,15 @@ from skneg import NegLabelDetector
 from skneg._utils import unit_rows
 from skneg.bank import TextBank
 
+from .conftest import run_python
+
 
 def test_import_leaves_torch_alone():
     code = (
         "import sys, skneg; heavy = {'torch', 'open_clip', 'sklearn', 'matplotlib'} & set(sys.modules);"
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    run_python(code)
 
 
 def test_a_saved_detector_scores_embeddings_without_torch(tmp_path):
@@ -33,9 +32,7 @@ def test_a_saved_detector_scores_embeddings_without_torch(tmp_path):
         "heavy = {'torch', 'open_clip', 'matplotlib'} & set(sys.modules);"
         "sys.exit(f'imported {heavy}') if heavy else print(scores.tobytes().hex())"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == skneg.load(file).score_samples(Z).tobytes().hex()
+    assert run_python(code, cwd=tmp_path) == skneg.load(file).score_samples(Z).tobytes().hex()
     np.testing.assert_allclose(skneg.load(file).score_samples(Z), detector.score_samples(Z), atol=1e-6)
 
 

@@ -1,12 +1,11 @@
 """The table of detectors: names on the lowest floor, classes when asked for."""
 
-import subprocess
-import sys
-
 import pytest
 
 import skneg
 from skneg._registry import DETECTORS, HOLDERS, detector_class
+
+from .conftest import run_python
 
 
 def test_every_name_finds_its_class():
@@ -30,4 +29,4 @@ def test_the_list_says_what_the_classes_say():
 
 def test_the_table_itself_imports_no_detector():
     code = "import sys, skneg._registry; sys.exit('skneg.detectors' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+    run_python(code)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import inspect
 import pickle
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -20,7 +18,7 @@ import skneg
 from skneg import CLIPImageEncoder, InputError, InputTypeError, KNNDetector, MCMDetector, ScoreEnsemble
 from skneg.backbone import _loading
 
-from .conftest import KNOWN
+from .conftest import KNOWN, run_python
 
 INFOS = skneg.list_detectors()
 DETECTORS = [info.name for info in INFOS]
@@ -237,5 +235,4 @@ def test_scorers_are_known_by_name_to_what_was_imported_before():
         "from skneg import MCMDetector; from sklearn.metrics import get_scorer;"
         "GridSearchCV(MCMDetector(), {}, scoring='ood_auroc')._validate_params(); get_scorer('ood_auroc')"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    run_python(code)

@@ -1,8 +1,5 @@
 """Names to embeddings, word lists, and which words become negatives."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from sklearn.model_selection import GridSearchCV
@@ -12,6 +9,8 @@ from skneg.backbone import load_backbone
 from skneg.errors import InputError, VocabularyError
 from skneg.prompts import PromptRecipe
 from skneg.words import as_words, cache_folder, class_means, embed_names, embed_words, image_rank
+
+from .conftest import run_python
 
 WORDS = ("circle", "hexagon", "rusty old gate")
 TEMPLATES = ("a photo of a {}", "a drawing of a {}")
@@ -56,8 +55,7 @@ class TestKeptWords:
             "w.embed_names = None;"
             f"print(w.embed_words(load_backbone('skneg-tiny'), {WORDS!r}, {TEMPLATES!r}).tobytes().hex())"
         )
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-        assert done.stdout.strip() == made.tobytes().hex(), done.stderr
+        assert run_python(code) == made.tobytes().hex()
 
     def test_other_words_and_templates_are_kept_apart(self, backbone):
         for words, templates in ((WORDS, TEMPLATES), (WORDS[:2], TEMPLATES), (WORDS, TEMPLATES[:1])):

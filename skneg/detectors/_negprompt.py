@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from scipy.special import softmax
+from sklearn.utils import gen_batches
 
 from .._utils import check_at_least, check_option
 from ..bank import TextBank
@@ -17,10 +18,12 @@ from ..prompts.recipe import PAPER, RELEASED, PromptRecipe
 from ..scores import negative_odds, negprompt
 from ..words import Words, as_words, embed_names, image_rank
 from ._prompt import PromptDetector, rows_of, trained_classes
-from ._text_bank import TextBankDetector
 
 if TYPE_CHECKING:
     from .._state import FittedState
+
+
+_CELLS = 2**22  # images x classes of which evidence is alive at a time: 32 MiB an array in float64
 
 
 class NegPromptDetector(PromptDetector):
@@ -152,9 +155,7 @@ class NegPromptDetector(PromptDetector):
     default_words = Words()
 
     cross_fits = property(lambda self: self.evidence != "text")  # type: ignore[assignment]
-    reads_names = property(  # type: ignore[assignment]
-        lambda self: TextBankDetector.reads_names and self.evidence != "images"
-    )
+    reads_names = property(lambda self: self.evidence != "images")  # type: ignore[assignment]
     one_class = property(lambda self: self.evidence == "images")  # type: ignore[assignment]
 
     def __init__(
@@ -249,14 +250,15 @@ class NegPromptDetector(PromptDetector):
         self, Z: np.ndarray, targets: np.ndarray | None, names: Sequence[str], seed: int
     ) -> dict[str, Any]:
         assert targets is not None
-        trained, targets = trained_classes(targets, names, 1 if self.one_class else 2)
-        learned, text_of = {"trained_names_": trained}, None
-        if not self.one_class:
+        with_text, text_of = self.evidence != "images", None
+        trained, targets = trained_classes(targets, names, at_least=2 if with_text else 1)
+        learned = {"trained_names_": trained}
+        if with_text:
             learned |= self._learn_prompts(Z, targets, trained, seed)
         if not self.cross_fits:
             return learned
         rng = np.random.RandomState(seed)
-        if not self.one_class:
+        if with_text:
             bank = self._prepare(learned, trained)["text_bank_"]
             banks, half = self._banks_of_halves(Z, targets, trained, bank, rng, seed)
 
@@ -380,20 +382,18 @@ class NegPromptDetector(PromptDetector):
         joint = getattr(state, "joint_score_", None)
         if joint is None:
             return self._text_score(state.text_bank_, Z, state.temperature_)[0]
-        scores = np.concatenate(
-            [
-                joint.score(self._parts(state, Z[rows])[0])
-                for rows in joint.blocks(len(Z), len(state.classes_))
-            ]
-        )
+        scores = self._in_blocks(state, Z, lambda parts, logits, evidence: joint.score(parts))
         return scores + Z.shift if isinstance(Z, CrossFitted) else scores
 
     def _posterior(self, state: FittedState, Z: Any) -> np.ndarray:
         joint = getattr(state, "joint_score_", None)
         if joint is None:
             return super()._posterior(state, Z)
-        posterior = []
-        for rows in joint.blocks(len(Z), len(state.classes_)):
-            _, logits, evidence = self._parts(state, Z[rows])
-            posterior.append(softmax(joint.logits(logits, evidence), axis=1))
-        return np.concatenate(posterior)
+        return self._in_blocks(
+            state, Z, lambda parts, logits, evidence: softmax(joint.logits(logits, evidence), axis=1)
+        )
+
+    def _in_blocks(self, state: FittedState, Z: Any, answer: Callable[..., np.ndarray]) -> np.ndarray:
+        """Answers from the `_parts` of some images at a time."""
+        step = max(1, _CELLS // (len(state.classes_) + len(state.joint_score_.names)))
+        return np.concatenate([answer(*self._parts(state, Z[rows])) for rows in gen_batches(len(Z), step)])

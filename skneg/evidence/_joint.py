@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
-from scipy.special import log_softmax, logsumexp
+from scipy.special import logsumexp, softmax
 
 from .._utils import stacklevel_outside
 from ..errors import CalibrationWarning, InputError
@@ -142,7 +142,7 @@ class JointScore:
         if n_honest:
             rows, evidence, logits, text = (part[has_own] for part in (rows, evidence, logits, text))
         labels = y[rows]
-        neutral = _neutral(evidence, labels, n_honest > 0)
+        neutral = _neutral(evidence, labels)
         if not n_honest:  # one image a class: nothing says what a new one of a class looks like
             evidence = np.full(evidence.shape, neutral)
             warnings.warn(
@@ -200,11 +200,6 @@ class JointScore:
             evidence[:, columns] = known[:, sources]
         return evidence
 
-    def blocks(self, n: int, k: int) -> Iterator[slice]:
-        """Rows of n images that are scored at a time against k classes; one empty block where n is 0."""
-        step = max(1, _CELLS // max(k, len(self.names), 1024))
-        yield from (slice(start, start + step) for start in range(0, max(n, 1), step))
-
     def logits(self, logits: np.ndarray, evidence: np.ndarray) -> np.ndarray:
         """Logits (n, k) of the posterior."""
         return self.posterior[0] * logits + self.posterior[1] * evidence
@@ -212,7 +207,7 @@ class JointScore:
     def parts(self, logits: np.ndarray, text: np.ndarray, evidence: np.ndarray) -> np.ndarray:
         """The three parts (n, 3), as they are."""
         both = self.logits(logits, evidence)
-        p = np.exp(log_softmax(both, axis=1))
+        p = softmax(both, axis=1)
         clarity = np.full(len(p), self.centres[2])  # one class is never unclear
         if p.shape[1] > 1:
             rows, first = np.arange(len(p)), both.argmax(axis=1)
@@ -245,12 +240,10 @@ def _weigh(
     return posterior, np.array([*odds[:2] / largest, shares[2] / 2] if largest > 0 else [0.0, 1.0, 0.0])
 
 
-def _neutral(evidence: np.ndarray, y: np.ndarray, has_own: bool) -> float:
+def _neutral(evidence: np.ndarray, y: np.ndarray) -> float:
     """Half-way between the mean evidence for an image's own class and that for the best of the others."""
-    rows = np.arange(len(y))
-    own, others = evidence[rows, y], evidence.copy()
-    others[rows, y] = np.nan
-    others = np.where(np.isnan(others), -np.inf, others).max(axis=1)
-    others = others[np.isfinite(others)]
-    means = ([own.mean()] if has_own else []) + ([others.mean()] if len(others) else [])
+    is_own = y[:, None] == np.arange(evidence.shape[1])
+    known = np.where(np.isnan(evidence), -np.inf, evidence)
+    sides = [known[is_own], np.where(is_own, -np.inf, known).max(axis=1)]
+    means = [side[np.isfinite(side)].mean() for side in sides if np.isfinite(side).any()]
     return float(np.mean(means)) if means else 0.0

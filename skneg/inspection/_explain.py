@@ -46,19 +46,21 @@ def explain(detector: Any, X: Any) -> Explanations:
     rows = np.arange(len(posterior))
     first = posterior.argmax(axis=1)
     likeliest = posterior[rows, first]
-    second = None
+    second, columns = None, dict[str, Any]()
     if posterior.shape[1] > 1:
         others = posterior.copy()
         others[rows, first] = -np.inf
         second = others.argmax(axis=1)
+        columns["second_class"] = state.classes_[second]
+        columns["second_posterior"] = posterior[rows, second]
+        columns["class_margin"] = likeliest - posterior[rows, second]
     answer = state.classes_[first]
     if state.unknown_label is not None:
         answer = mark_unknown(answer, scores < state.offset_, state.unknown_label)
-    cosines = {}
-    if detector.reads_names and hasattr(state, "text_bank_"):
-        cosines = _cosines_to_bank(state, _whole_images(detector, Z), first, second)
+    if hasattr(state, "text_bank_"):
+        columns |= _cosines_to_bank(state, _whole_images(detector, Z), first, second)
     if hasattr(state, "joint_score_"):
-        cosines |= _parts_of_the_score(detector, state, Z)
+        columns |= _parts_of_the_score(detector, state, Z)
     return Explanations(
         answer=answer,
         score=scores,
@@ -66,16 +68,7 @@ def explain(detector: Any, X: Any) -> Explanations:
         p_value=state.calibrator.p_values(scores),
         nearest_class=state.classes_[first],
         nearest_posterior=likeliest,
-        **(
-            {}
-            if second is None
-            else {
-                "second_class": state.classes_[second],
-                "second_posterior": posterior[rows, second],
-                "class_margin": likeliest - posterior[rows, second],
-            }
-        ),
-        **cosines,
+        **columns,
     )
 
 

@@ -112,7 +112,7 @@ def names_of_negatives(state: FittedState) -> list[str]:
 def _prompts(detector: Any, state: FittedState, of: str) -> tuple[np.ndarray, list[str], np.ndarray | None]:
     """Text embeddings of prompts, what to call each, and the label of its class."""
     who = type(detector).__name__
-    if not detector.reads_names:
+    if not hasattr(state, "text_bank_"):
         raise InputError(f"{who} knows classes by their images and has no prompts to find words for.")
     bank = state.text_bank_
     if of == "positive":

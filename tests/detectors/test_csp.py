@@ -1,13 +1,15 @@
+from functools import partial
+
 import numpy as np
 
 from skneg import CSPDetector, TextBank, Words
 
+from ..conftest import random_unit
+
 RNG = np.random.default_rng(0)
 
 
-def unit(n, d=16):
-    rows = RNG.normal(size=(n, d)).astype(np.float32)
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+unit = partial(random_unit, RNG)
 
 
 POSITIVE, WORDS = unit(4), unit(50)

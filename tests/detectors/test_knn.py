@@ -1,14 +1,16 @@
+from functools import partial
+
 import numpy as np
 import pytest
 
 from skneg import KNNDetector
 
+from ..conftest import random_unit
+
 RNG = np.random.default_rng(0)
 
 
-def unit(n, d=16):
-    rows = RNG.normal(size=(n, d)).astype(np.float32)
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+unit = partial(random_unit, RNG)
 
 
 TRAIN, X = unit(60), unit(30)

@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -5,12 +7,12 @@ from skneg import GLMCMDetector, LoCoOpDetector, TextBank
 from skneg.detectors._patches import global_local_mcm, need_patches
 from skneg.errors import InputError
 
+from ..conftest import random_unit
+
 RNG = np.random.default_rng(0)
 
 
-def unit(*shape):
-    rows = RNG.normal(size=shape).astype(np.float32)
-    return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+unit = partial(random_unit, RNG)
 
 
 TEXTS, Z = unit(4, 16), unit(30, 1 + 9, 16)

@@ -1,5 +1,6 @@
 import copy
 import pickle
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,7 +17,7 @@ from skneg.errors import ImageError, InputError, VocabularyError
 from skneg.images import CaptionedImages
 from skneg.metrics import auroc
 
-from ..conftest import KNOWN, STRANGE
+from ..conftest import KNOWN, STRANGE, random_unit
 
 
 def nearest_words(images):
@@ -50,10 +51,7 @@ class TestScore:
     def test_closed_form_on_random_cosines(self, temperature):
         rng = np.random.default_rng(0)
 
-        def unit(n):
-            rows = rng.normal(size=(n, 16)).astype(np.float32)
-            return rows / np.linalg.norm(rows, axis=1, keepdims=True)
-
+        unit = partial(random_unit, rng)
         vectors = dict(zip("uvwxyz", unit(6), strict=True))
         bank = TextBank.from_positives(unit(4))
         words = [(), ("u",), ("u", "v", "x", "y", "z"), ("w", "v"), ("w",)]

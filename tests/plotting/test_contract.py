@@ -1,6 +1,5 @@
 """What all displays promise."""
 
-import subprocess
 import sys
 
 import numpy as np
@@ -14,6 +13,8 @@ from sklearn.pipeline import make_pipeline
 import skneg.plotting
 from skneg import CLIPImageEncoder, MCMDetector, NegPromptDetector, PromptRecipe
 from skneg.errors import InputError, InputTypeError, MissingDependencyError
+
+from ..conftest import run_python
 
 DISPLAYS = [getattr(skneg.plotting, name) for name in skneg.plotting.__all__]
 OF_IMAGES = [display for display in DISPLAYS if display.__name__ != "TrainingCurveDisplay"]
@@ -43,8 +44,7 @@ def test_importing_the_displays_leaves_matplotlib_and_torch_alone():
         "heavy = {'matplotlib', 'torch'} & set(sys.modules);"
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    run_python(code)
 
 
 @pytest.mark.parametrize("display", DISPLAYS)

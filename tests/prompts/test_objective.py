@@ -1,5 +1,6 @@
 """Every loss term against a value worked out by hand in numpy."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,13 +11,13 @@ from scipy.special import log_softmax, logsumexp
 from skneg.prompts import PromptRecipe
 from skneg.prompts.objective import Objective
 
+from ..conftest import random_unit
+
 N, K, P, D, W, T = 6, 3, 2, 8, 400, 0.05
 rng = np.random.default_rng(0)
 
 
-def unit(*shape):
-    rows = rng.normal(size=shape)
-    return (rows / np.linalg.norm(rows, axis=-1, keepdims=True)).astype(np.float32)
+unit = partial(random_unit, rng)
 
 
 IMAGES, ANCHORS, WORDS, POSITIVES, NEGATIVES = unit(N, D), unit(K, D), unit(W, D), unit(K, D), unit(P, K, D)
