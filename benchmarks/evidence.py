@@ -1,12 +1,20 @@
 """What images add to words: the table of docs/evidence.md.
 
     python benchmarks/evidence.py --data ROOT [--seeds 3] [--tasks photos halves splits]
+    python benchmarks/evidence.py --data ROOT --tasks textiles --textiles FOLDER
 
-Fits `NegPromptDetector` with text, with images and with both, and the nearest training image beside them, on
-photographs (ROOT/photos, encoded by ROOT/clip-photo), on halves of the classes of few-shot sets
-(ROOT/clip-vitb32-features/fewshot.npz), and on the splits of the `real-features` protocol. Prints, as
-Markdown, AUROC / FPR95 for each set of unknown images, closed-set accuracy, and the share of new known images
-that is rejected at contamination 0.05: means over the seeds.
+Fits `NegPromptDetector` with text, with images and with both, and the nearest training image beside them:
+
+* photos: photographs (ROOT/photos, encoded by ROOT/clip-photo);
+* halves: halves of the classes of few-shot sets (ROOT/clip-vitb32-features/fewshot.npz);
+* splits: the splits of the `real-features` protocol;
+* textiles: simulated images of a fabric, with and without defects, encoded by ROOT/clip-photo. FOLDER holds
+  nominal/, local/ and global/: conformal_clip_data/data/textile_images/simulated of the package
+  conformal-clip-data on PyPI. Where one class is known, the detectors are those that take one.
+
+Prints, as Markdown, AUROC / FPR95 for each set of unknown images, closed-set accuracy, and the share of new
+known images that is rejected at contamination 0.05: means over the seeds. Where one class is known, also the
+share that is rejected once a tenth of the new known images has set the threshold by `calibrate`.
 """
 
 from __future__ import annotations
@@ -15,14 +23,23 @@ import argparse
 import sys
 import warnings
 from collections.abc import Iterator
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from skneg import CalibrationWarning, CLIPImageEncoder, KNNDetector, NegPromptDetector
+from skneg import (
+    CalibrationWarning,
+    CLIPImageEncoder,
+    KNNDetector,
+    MahalanobisDetector,
+    NegPromptDetector,
+    WordsDetector,
+)
 from skneg.benchmarks._protocols import find_protocol
 from skneg.benchmarks._sources import feature_model, feature_tasks, photo_tasks
+from skneg.datasets import load_image_folder, sample_shots
 from skneg.metrics import auroc, fpr_at_tpr
 
 
@@ -74,6 +91,47 @@ def splits(root: Path, seed: int) -> Iterator[Case]:
             yield Case(task.experiment.name, feature_model(root), task.class_names, *parts, unknown)
 
 
+@cache
+def encoded(model: str, folder: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    paths, kinds = load_image_folder(folder)
+    keys = [path.relative_to(folder).as_posix() for path in paths]
+    return CLIPImageEncoder(model=model).transform(paths), kinds, keys
+
+
+def textiles(folder: Path, root: Path, seed: int) -> Iterator[Case]:
+    model = f"local-dir:{root / 'clip-photo'}"
+    X, kinds, keys = encoded(model, folder)
+    defects = {"local": X[kinds == "local"], "global": X[kinds == "global"]}
+    two, one = {"global": defects["global"]}, {**defects, "all defects": X[kinds != "nominal"]}
+    two_known, one_known = ["local", "nominal"], ["nominal"]
+    # "nominal" names nothing that an image shows; for `WordsDetector` the one class is called by its goods.
+    for known, names, unknown in ((two_known, two_known, two), (one_known, ["textile"], one)):
+        rows = np.flatnonzero(np.isin(kinds, known))
+        for shots in (50, 20):
+            kept = [keys[row] for row in rows]
+            train = rows[sample_shots(kinds[rows], shots, keys=kept, random_state=seed)]
+            parts = [
+                (X[part], np.searchsorted(known, kinds[part])) for part in (train, np.setdiff1d(rows, train))
+            ]
+            name = f"textiles, {' and '.join(known)}, {shots} a class"
+            yield Case(name, model, names, *parts, unknown)
+
+
+def detectors(case: Case, seed: int) -> dict[str, Any]:
+    joint = partial(NegPromptDetector, model=case.model, class_names=case.names, random_state=seed)
+    nearest = KNNDetector(n_neighbors=1, random_state=seed)
+    if len(case.names) > 1:
+        kinds = {kind: joint(evidence=kind) for kind in ("text", "images", "both")}
+        return {**kinds, "nearest image": nearest}
+    return {
+        "name (`WordsDetector`)": WordsDetector(model=case.model, class_names=case.names),
+        "images": joint(evidence="images"),
+        "nearest image": nearest,
+        "10th nearest (`KNNDetector`)": KNNDetector(random_state=seed),
+        "`MahalanobisDetector`": MahalanobisDetector(random_state=seed),
+    }
+
+
 def measure(detector: Any, case: Case) -> dict[str, float]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CalibrationWarning)
@@ -85,27 +143,34 @@ def measure(detector: Any, case: Case) -> dict[str, float]:
         figures[name] = 100 * auroc(*sides)
         figures[f"{name} FPR95"] = 100 * fpr_at_tpr(*sides)
     right = detector.predict_proba(case.test[0]).argmax(axis=1) == case.test[1]
-    return {**figures, "accuracy": 100 * right.mean(), "rejected": 100 * (scores < detector.offset_).mean()}
+    figures |= {"accuracy": 100 * right.mean(), "rejected": 100 * (scores < detector.offset_).mean()}
+    if len(case.names) == 1:
+        tenth = np.arange(len(scores)) % 10 == 0
+        detector.calibrate(case.test[0][tenth])
+        figures["calibrated"] = 100 * (scores[~tenth] < detector.offset_).mean()
+    return figures
 
 
 def main() -> None:
-    tasks = {"photos": photos, "halves": halves, "splits": splits}
+    tasks: dict[str, Any] = {"photos": photos, "halves": halves, "splits": splits}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--tasks", nargs="+", default=list(tasks), choices=list(tasks))
+    parser.add_argument("--tasks", nargs="+", default=list(tasks), choices=[*tasks, "textiles"])
+    parser.add_argument("--textiles", type=Path, metavar="FOLDER", help="images of task textiles")
     options = parser.parse_args()
+    if "textiles" in options.tasks:
+        if options.textiles is None:
+            parser.error("--tasks textiles needs --textiles FOLDER")
+        for kind in ("nominal", "local", "global"):
+            if not (options.textiles / kind).is_dir():
+                parser.error(f"--textiles: {str(options.textiles)!r} has no folder {kind!r}")
+        tasks["textiles"] = partial(textiles, options.textiles)
     table: dict[tuple[str, str], list[dict[str, float]]] = {}
     for task in options.tasks:
         for seed in range(options.seeds):
             for case in tasks[task](options.data, seed):
-                for kind in ("text", "images", "both", "nearest image"):
-                    if kind == "nearest image":
-                        detector: Any = KNNDetector(n_neighbors=1, random_state=seed)
-                    else:
-                        detector = NegPromptDetector(
-                            model=case.model, class_names=case.names, evidence=kind, random_state=seed
-                        )
+                for kind, detector in detectors(case, seed).items():
                     table.setdefault((case.name, kind), []).append(measure(detector, case))
     print("| task | evidence | unknown: AUROC / FPR95 | accuracy | known images rejected |")
     print("|---|---|---|---|---|")
@@ -113,7 +178,8 @@ def main() -> None:
         mean = {name: np.mean([row[name] for row in rows]) for name in rows[0]}
         sets = [name for name in mean if f"{name} FPR95" in mean]
         unknown = ", ".join(f"{name} {mean[name]:.1f} / {mean[f'{name} FPR95']:.0f}" for name in sets)
-        print(f"| {task} | {kind} | {unknown} | {mean['accuracy']:.1f} | {mean['rejected']:.1f} |")
+        rejected = ", ".join(f"{mean[name]:.1f}" for name in ("rejected", "calibrated") if name in mean)
+        print(f"| {task} | {kind} | {unknown} | {mean['accuracy']:.1f} | {rejected} |")
         sys.stdout.flush()
 
 

@@ -54,7 +54,7 @@ def main() -> None:
         return logits, logsumexp(seen, axis=1)
 
     before, start = gib(), time.perf_counter()
-    joint, _, _ = JointScore.fit(X, y, [str(c) for c in range(k)], np.random.RandomState(0), text_of)
+    joint, *_ = JointScore.fit(X, y, [str(c) for c in range(k)], np.random.RandomState(0), text_of)
     print(f"{k} classes, {options.shots} images each: fit {time.perf_counter() - start:.1f} s, "
           f"{gib() - before:.2f} GiB more than before")  # fmt: skip
 

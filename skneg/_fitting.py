@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ._crossfit import cross_fit_detector
 from ._reading import count_images, read_images
 from ._sklearn import check_columns
 from ._state import FittedState
@@ -19,7 +20,7 @@ from ._utils import check_seed, stacklevel_outside
 from .errors import CalibrationWarning, InputError, InputTypeError, PersistenceError, VocabularyError
 from .evidence import CROSS_FITTED
 from .images import is_embeddings
-from .threshold import Calibrator, smallest_calibration_set, split_for_calibration
+from .threshold import Calibrator, one_of_each, p_values, smallest_calibration_set, split_for_calibration
 from .vocabulary import (
     ClassNames,
     Vocabulary,
@@ -51,15 +52,19 @@ class _Labelled:
     unknown_label: Any
     rows: np.ndarray
     targets: np.ndarray | None  # None without y
+    groups: np.ndarray | None  # numbers of groups; None without them
 
 
-def fit_state(detector: Any, X: Any, y: Any, class_names: ClassNames | None) -> FittedState:
+def fit_state(
+    detector: Any, X: Any, y: Any, class_names: ClassNames | None, groups: Any = None
+) -> FittedState:
     """The state that `fit` makes."""
     n_images = count_images(detector, X)
     if n_images == 0:
         raise InputError("X holds no images (found array with 0 sample(s)); at least 1 is required.")
-    labelled = _read_labels(detector, y, n_images, class_names)
+    labelled = _read_labels(detector, y, n_images, class_names, groups)
     names, rows, targets = labelled.vocabulary.names, labelled.rows, labelled.targets
+    groups = labelled.groups
     check_several(detector, names)
     columns: dict[str, Any] = {}
     if is_embeddings(X):
@@ -67,23 +72,40 @@ def fit_state(detector: Any, X: Any, y: Any, class_names: ClassNames | None) -> 
     Z = detector._represent(read_images(detector, X, None))
     if len(rows) < n_images or not isinstance(Z, np.ndarray):
         Z = Z[rows]
-    held_out, names_of_held, seed, crosses = Z, None, 0, False
-    if targets is not None:
-        train = held = np.arange(len(rows))
-        if detector.training != "none":
-            random_state = check_seed(detector.random_state)
-            crosses = detector.cross_fits and detector.calibration in ("auto", "cross")
-            rule = "train" if crosses else detector.calibration
-            train, held = split_for_calibration(targets, rule, detector.contamination, random_state)
-            seed = int(random_state.randint(np.iinfo(np.int32).max))
-        names_of_held = [names[target] for target in targets[held]]
-        if len(train) < len(rows):
-            held_out, Z, targets = Z[held], Z[train], targets[train]
-    learned = detector._learn(Z, targets, names, seed)
-    cross_fitted = learned.pop(CROSS_FITTED, None)
+    rng, train, seed = np.random.RandomState(0), np.arange(len(rows)), 0
+    held, crosses = train if groups is None else one_of_each(groups, rng), False
+    if targets is not None and detector.training != "none":
+        rng, rule = check_seed(detector.random_state), detector.calibration
+        crosses = rule in ("auto", "cross")
+        if crosses or rule == "train":
+            held = train
+        else:
+            train, held = split_for_calibration(targets, rule, detector.contamination, rng, groups)
+        seed = int(rng.randint(np.iinfo(np.int32).max))
+    learned = detector._learn(
+        *(part if part is None or len(train) == len(rows) else part[train] for part in (Z, targets)),
+        names,
+        seed,
+        None if groups is None else groups[train],
+    )
+    cross_fitted, images, honest = learned.pop(CROSS_FITTED, None), None, None
     if crosses and targets is not None:
-        scored, held_out = cross_fitted
-        names_of_held = [names[target] for target in targets[scored]]
+        if cross_fitted is None:
+            held, honest = cross_fit_detector(detector, Z, targets, names, seed, groups)
+        else:
+            held, images, honest = cross_fitted
+        if len(held) == 0:
+            warnings.warn(
+                "no image has another of its class beside it, which could say how a new one scores. The "
+                "threshold comes from the training images, and rejects more of the known classes than "
+                "`contamination` says. Give more images, here or to calibrate.",
+                CalibrationWarning,
+                stacklevel=stacklevel_outside(),
+            )
+            held, honest = train, None
+    if images is None:
+        images = Z if len(held) == len(rows) else Z[held]
+    of_images = None if targets is None else [names[target] for target in targets[held]]
     state = FittedState(
         labelled.vocabulary,
         labelled.unknown_label,
@@ -92,8 +114,12 @@ def fit_state(detector: Any, X: Any, y: Any, class_names: ClassNames | None) -> 
         detector._prepare(learned, names),
         columns=columns,
     )
-    scores = calibration_scores(detector, state, held_out, names_of_held)
-    calibrator = Calibrator.of(held_out, names_of_held, scores, detector.contamination, _WHOSE)
+    scores = calibration_scores(detector, state, images, of_images) if honest is None else honest[:, 0]
+    calibrator = Calibrator.of(images, of_images, scores, detector.contamination, _WHOSE)
+    if honest is not None:
+        state = replace(state, calibrator=calibrator)
+        now = np.stack([detector._score(state, images), own_scores(detector, state)[0]], axis=1)
+        calibrator = replace(calibrator, shift=honest - now)
     return replace(state, calibrator=calibrator)
 
 
@@ -105,7 +131,7 @@ def with_vocabulary(
     check_several(detector, vocabulary.names)
     model = detector._prepare(learned, vocabulary.names)
     changed = replace(state, vocabulary=vocabulary, learned=learned, model=model)
-    images, of_images = state.calibrator.images, state.calibrator.names
+    images, of_images, shift = (getattr(state.calibrator, part) for part in ("images", "names", "shift"))
     if of_images is None and not set(state.class_names_) <= set(vocabulary.names):
         warnings.warn(
             "the images that set the threshold have no labels, so each counts as of the class that was "
@@ -117,7 +143,7 @@ def with_vocabulary(
         nearest = detector._posterior(state, images).argmax(axis=1)
         of_images = [state.class_names_[number] for number in nearest]
     try:
-        scores = calibration_scores(detector, changed, images, of_images)
+        scores = calibration_scores(detector, changed, images, of_images, shift)
     except InputError as error:
         warnings.warn(
             f"the threshold stays as it was: {error} Call calibrate(X, y) with images of the new classes.",
@@ -125,43 +151,54 @@ def with_vocabulary(
             stacklevel=stacklevel_outside(),
         )
         return replace(changed, calibrator=replace(state.calibrator, names=of_images))
-    calibrator = Calibrator.of(images, of_images, scores, detector.contamination, _WHOSE)
+    calibrator = Calibrator.of(images, of_images, scores, detector.contamination, _WHOSE, shift)
     return replace(changed, calibrator=calibrator)
 
 
-def recalibrate(detector: Any, state: FittedState, X: Any, y: Any) -> FittedState:
+def recalibrate(detector: Any, state: FittedState, X: Any, y: Any, groups: Any = None) -> FittedState:
     """The state with a threshold from other images, or from the same ones scored again."""
-    images, names = state.calibrator.images, state.calibrator.names
+    images, names, shift = (getattr(state.calibrator, part) for part in ("images", "names", "shift"))
     if X is None:
-        if y is not None:
-            raise InputError("calibrate got y without X: labels say nothing without their images.")
+        if y is not None or groups is not None:
+            raise InputError("calibrate got y or groups without X: they say nothing without their images.")
     else:
         n_images = count_images(detector, X)
-        rows, names = np.arange(n_images), None
+        rows, names, shift = np.arange(n_images), None, None
         if y is not None:
             rows, names = _known_rows(state, check_labels(y, n_images))
+        if groups is not None:
+            drawn = one_of_each(_numbered(groups, n_images)[rows], np.random.RandomState(0))
+            rows, names = rows[drawn], None if names is None else [names[i] for i in drawn]
         needed = smallest_calibration_set(detector.contamination)
         if len(rows) < needed:
             raise InputError(
-                f"{len(rows)} images of known classes are too few for "
+                f"{len(rows)} {'images' if groups is None else 'groups'} of known classes are too few for "
                 f"contamination={detector.contamination}: at least {needed} are needed. Give more images, "
                 "or set a larger contamination."
             )
         images = detector._represent(read_images(detector, X, state))[rows]
-    scores = calibration_scores(detector, state, images, names)
-    return replace(state, calibrator=Calibrator.of(images, names, scores, detector.contamination))
+    scores = calibration_scores(detector, state, images, names, shift)
+    calibrator = Calibrator.of(images, names, scores, detector.contamination, shift=shift)
+    return replace(state, calibrator=calibrator)
 
 
-def calibration_scores(detector: Any, state: FittedState, images: Any, names: list[str] | None) -> np.ndarray:
+def calibration_scores(
+    detector: Any,
+    state: FittedState,
+    images: Any,
+    names: list[str] | None,
+    shift: np.ndarray | None = None,
+) -> np.ndarray:
     """Scores of the images that set the threshold, in their order, as far as they can be scored.
 
     Images whose class is not in the vocabulary are scored with it added, or left out where the method
-    cannot know it.
+    cannot know it. `shift` is that of `Calibrator`.
     """
     known = set(state.class_names_)
     stays = np.array([name in known for name in names or ()], dtype=bool)
+    added = np.zeros(len(images)) if shift is None else shift[:, 0]
     if names is None or stays.all():
-        return detector._score(state, images)
+        return detector._score(state, images) + added
     scores = np.empty(len(names))
     scores[stays] = detector._score(state, images[stays]) if stays.any() else []
     gone = [name for name in names if name not in known]
@@ -169,9 +206,54 @@ def calibration_scores(detector: Any, state: FittedState, images: Any, names: li
     if others is None:
         if not stays.any():
             raise InputError("none of the images that set the threshold belongs to a known class.")
-        return scores[stays]
+        return scores[stays] + added[stays]
     scores[~stays] = others
-    return scores
+    return scores + added
+
+
+def own_scores(detector: Any, state: FittedState) -> tuple[np.ndarray, np.ndarray]:
+    """The score of its own class for each image that sets the threshold, and the number of that class.
+
+    Of images whose class is in the vocabulary and known: see `OpenSetDetector.predict_set`.
+    """
+    calibrator, place = state.calibrator, {name: i for i, name in enumerate(state.class_names_)}
+    found = [(i, place[name]) for i, name in enumerate(calibrator.names or ()) if name in place]
+    rows, numbers = np.array(found, dtype=int).reshape(-1, 2).T
+    if not found:
+        return np.empty(0), numbers
+    scores = detector._class_scores(state, calibrator.images[rows])[np.arange(len(rows)), numbers]
+    return scores if calibrator.shift is None else scores + calibrator.shift[rows, 1], numbers
+
+
+def label_sets(detector: Any, state: FittedState, Z: Any, alpha: float, by_class: bool) -> np.ndarray:
+    """Which classes (n, k) each image may be of; see `OpenSetDetector.predict_set`."""
+    own, numbers = own_scores(detector, state)
+    if len(own) == 0:
+        raise InputError(
+            "predict_set compares with images of the known classes, and the threshold was set by images "
+            "without labels: calibrate(X, y) with labels."
+        )
+    scores, needed = detector._class_scores(state, Z), smallest_calibration_set(alpha)
+    if not by_class:
+        if len(own) < needed:
+            _warn_of_few(f"{len(own)} images are", alpha, needed)
+        return p_values(scores, np.sort(own)) > alpha
+    counts = np.bincount(numbers, minlength=scores.shape[1])
+    if counts.min() < needed:
+        few = [name for name, n in zip(state.class_names_, counts, strict=True) if n < needed]
+        _warn_of_few(
+            f"{len(few)} classes, {few[0]!r} with {counts.min()} images among them, have", alpha, needed
+        )
+    p = [p_values(scores[:, c], np.sort(own[numbers == c])) for c in range(len(counts))]
+    return np.stack(p, axis=1) > alpha
+
+
+def _warn_of_few(what: str, alpha: float, needed: int) -> None:
+    warnings.warn(
+        f"{what} too few for alpha={alpha}: with fewer than {needed} a class is never left out.",
+        CalibrationWarning,
+        stacklevel=stacklevel_outside(),
+    )
 
 
 def check_answers(detector: Any, state: FittedState) -> None:
@@ -188,14 +270,22 @@ def check_answers(detector: Any, state: FittedState) -> None:
         raise PersistenceError(f"its {name} gives scores that are not finite.")
 
 
-def _read_labels(detector: Any, y: Any, n_images: int, class_names: ClassNames | None) -> _Labelled:
+def _numbered(groups: Any, n_images: int) -> np.ndarray:
+    """The number of each image's group."""
+    return np.unique(check_labels(groups, n_images, "groups"), return_inverse=True)[1]
+
+
+def _read_labels(
+    detector: Any, y: Any, n_images: int, class_names: ClassNames | None, groups: Any
+) -> _Labelled:
     rows = np.arange(n_images)
+    numbered = None if groups is None else _numbered(groups, n_images)
     if y is None and detector.training == "none":
         if class_names is None:
             raise VocabularyError("without y, class_names must say which classes are known.")
         vocabulary = name_classes(class_names)
         unknown_label = resolve_unknown_label(detector.unknown_label, vocabulary.labels)
-        return _Labelled(vocabulary, unknown_label, rows, None)
+        return _Labelled(vocabulary, unknown_label, rows, None, numbered)
     labels = check_labels(y, n_images)
     unknown_label = resolve_unknown_label(detector.unknown_label, labels)
     if unknown_label is not None:
@@ -210,7 +300,7 @@ def _read_labels(detector: Any, y: Any, n_images: int, class_names: ClassNames |
     vocabulary = build_vocabulary(seen, class_names)
     order = np.argsort(vocabulary.labels, kind="stable")
     targets = order[np.searchsorted(vocabulary.labels, labels[rows], sorter=order)]
-    return _Labelled(vocabulary, unknown_label, rows, targets)
+    return _Labelled(vocabulary, unknown_label, rows, targets, None if numbered is None else numbered[rows])
 
 
 def _known_rows(state: FittedState, labels: np.ndarray) -> tuple[np.ndarray, list[str]]:

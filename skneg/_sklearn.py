@@ -89,6 +89,20 @@ def with_defaults(estimator: Any, parameters: Mapping[str, Any]) -> dict[str, An
     return filled
 
 
+def tag(detector: Any, tags: Any) -> Any:
+    """scikit-learn's tags of an estimator, filled in for a detector."""
+    # Paths. `one_d_array` stays False: to scikit-learn it means that there are no 2-D arrays.
+    tags.input_tags.string = True
+    tags.input_tags.two_d_array = detector.needs != "local features" and not detector.needs.startswith(
+        "pixels"
+    )
+    tags.input_tags.three_d_array = detector.needs == "local features"
+    tags.target_tags.required = detector.training != "none"
+    # Zero-shot knowledge of pictures is of no use on the points by which scikit-learn measures.
+    tags.classifier_tags.poor_score = detector.reads_names
+    return tags
+
+
 def unwrap(estimator: Any) -> tuple[Any, Prepare]:
     """The detector at the end of Pipelines and searches, and what must be done to X before it."""
     from sklearn.pipeline import Pipeline

@@ -55,6 +55,10 @@ _KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
         "a sorted vector of finite floats",
         lambda v: _is_floats(v, 1) and bool((np.diff(v) >= 0).all()),
     ),
+    "calibration_shift_": (
+        "an array of two columns of finite floats, or None",
+        lambda v: v is None or (_is_floats(v, 2) and v.shape[1] == 2),
+    ),
     "offset_": ("a finite number", _is_number),
     "columns": ("a mapping of fitted attributes", _is_named),
 }
@@ -145,7 +149,9 @@ class FittedState:
             raise PersistenceError(f"it has an attribute {strange[0]!r}, which no detector learns.")
         labels, names, unknown = values["classes_"], values["class_names_"], values["unknown_label_"]
         images, of_images = values["calibration_embeddings_"], values["calibration_names_"]
-        scores = values["calibration_scores_"]
+        scores, shift = values["calibration_scores_"], values["calibration_shift_"]
+        if shift is not None and len(shift) != len(images):
+            raise PersistenceError(f"it has {len(images)} calibration images, but {len(shift)} shifts.")
         if len(labels) != len(names):
             raise PersistenceError(f"it has {len(labels)} classes_, but {len(names)} names.")
         if unknown is not None and isinstance(unknown, str) != (labels.dtype.kind == "U"):
@@ -162,7 +168,7 @@ class FittedState:
             temperature=values["temperature_"],
             learned=values["learned"],
             model=values["model"],
-            calibrator=Calibrator(images, of_images, scores, values["offset_"]),
+            calibrator=Calibrator(images, of_images, scores, values["offset_"], shift),
             columns=values["columns"],
             backbone=backbone,
         )

@@ -1,65 +1,38 @@
-"""The estimator that all detectors are: input, labels, threshold, prediction.
-
-What a subclass may fill in
----------------------------
-==========================  ==================================================================
-``_check_parameters()``     refuse parameters that are not usable; called first
-``_space()``                columns that embeddings must have (None: any), and the temperature
-``_represent(images)``      what the method sees of images; their embeddings by default
-``_learn(Z, targets, ...)`` what the images teach, as a dict of fitted attributes
-``_prepare(learned, ...)``  what scores need for some class names, as a dict of fitted attributes
-``_score(state, Z)``        scores (n,)
-``_posterior(state, Z)``    closed-set class posterior (n, k)
-``_score_of_missing(...)``  scores of images whose class is no longer in the vocabulary
-==========================  ==================================================================
-
-Everything else is private, and overridden nowhere. Class attributes say what a method is.
-"""
+"""The estimator that all detectors are: input, labels, threshold, prediction."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from numbers import Integral
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from ._fitting import check_answers, fit_state, recalibrate, with_vocabulary
-from ._reading import loaded_backbone, noting_models, read_images
-from ._sklearn import DOC_LINK, refuse_unknown, share_parameters, with_defaults
+from ._fitting import check_answers, fit_state, label_sets, recalibrate, with_vocabulary
+from ._method import Method
+from ._reading import noting_models, read_images
+from ._sklearn import DOC_LINK, refuse_unknown, share_parameters, tag, with_defaults
 from ._state import FittedState
-from ._utils import check_at_least, check_between, check_seed
-from .encoder import CLIPImageEncoder
+from ._utils import check_between
 from .metrics import register_scorers
-from .threshold import check_calibration
 from .vocabulary import ClassNames, mark_unknown
 
 if TYPE_CHECKING:
-    from .backbone import Backbone
     from .inspection import Explanations
 
 # Whoever has a detector may say scoring="ood_auroc".
 register_scorers()
 
 
-class OpenSetDetector(ClassifierMixin, BaseEstimator):
+class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
     """A classifier that also answers "none of these"; base class of all detectors.
 
-    A subclass fills in the hooks above. What `fit`, `set_vocabulary` and `calibrate` make is one object,
-    put in place at their end: an error leaves the detector as it was.
+    A subclass fills in the hooks of `skneg._method`. What `fit`, `set_vocabulary` and `calibrate` make is one
+    object, put in place at their end: an error leaves the detector as it was.
     """
-
-    training: ClassVar[str] = "none"  # what `fit` learns: "none" (the threshold), "features", "prompts"
-    needs: ClassVar[str] = ""  # beside class names and images or embeddings
-    reference: ClassVar[str] = ""  # authors, venue and year of the paper
-    weight_files: ClassVar[tuple[str, ...]] = ()  # parameters that name files with weights
-    reads_names: bool = False  # whether class names mean anything, or are labels only
-    one_class: bool = False  # whether it says something where one class is known
-    cross_fits: bool = False  # whether `_learn` scores each training image without it (`CROSS_FITTED`)
 
     _doc_link_module = "skneg"
     _doc_link_template = DOC_LINK
@@ -97,7 +70,7 @@ class OpenSetDetector(ClassifierMixin, BaseEstimator):
         self.batch_size = batch_size
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any = None, class_names: ClassNames | None = None) -> Self:
+    def fit(self, X: Any, y: Any = None, class_names: ClassNames | None = None, groups: Any = None) -> Self:
         """Learn from a few images of each known class.
 
         Parameters
@@ -116,6 +89,9 @@ class OpenSetDetector(ClassifierMixin, BaseEstimator):
             without images. String labels that are themselves among the names keep their own. Where
             labels do not count from 0, a mapping is safer: a fold that lacks a class changes which
             rule applies.
+        groups : array-like of shape (n,), optional
+            Which images belong together, such as copies, crops or frames of one film: integers or
+            strings. The threshold takes none of a group as new beside the others of it.
 
         Returns
         -------
@@ -135,7 +111,7 @@ class OpenSetDetector(ClassifierMixin, BaseEstimator):
         with noting_models() as used:
             self._check_parameters()
             class_names = self.class_names if class_names is None else class_names
-            state = fit_state(self, X, y, class_names)
+            state = fit_state(self, X, y, class_names, groups)
         self._state = replace(state, backbone={"name": used[0]} if used else None)
         return self
 
@@ -219,7 +195,37 @@ class OpenSetDetector(ClassifierMixin, BaseEstimator):
         state, Z = self._see(X)
         return state.calibrator.p_values(self._score(state, Z))
 
-    def calibrate(self, X: Any = None, y: Any = None) -> Self:
+    def predict_set(self, X: Any, alpha: float = 0.05, by_class: bool = False) -> np.ndarray:
+        """All classes that each image may well be of; none where it is unlike each of them.
+
+        Class c is kept where the p-value of its own score, c in the place of all classes, is above alpha
+        among the own-class scores of the images that have set the threshold. So the class of a new image
+        of a known class is left out with a chance of about alpha, or at most that where these images were
+        held out. `predict` may differ: it asks for the likeliest class, and whether it is any of them.
+
+        Parameters
+        ----------
+        X : images or embeddings, as in `fit`
+        alpha : float, default=0.05
+            Chance to leave out the right class.
+        by_class : bool, default=False
+            Whether to compare with images of class c alone (Mondrian), so that alpha holds for each class.
+            A class with fewer than ``1 / alpha - 1`` of them is never left out, with a warning.
+
+        Returns
+        -------
+        ndarray of shape (n, k), bool
+            Columns in the order of ``classes_``; ``[classes_[row] for row in sets]`` are the labels.
+
+        Raises
+        ------
+        InputError
+            If alpha is not between 0 and 1, or the threshold comes from images without labels.
+        """
+        check_between("alpha", alpha, 0, 1)
+        return label_sets(self, *self._see(X), alpha, by_class)
+
+    def calibrate(self, X: Any = None, y: Any = None, groups: Any = None) -> Self:
         """Set the threshold anew, without any training.
 
         After ``set_params`` has changed `contamination` or a parameter of the score, which `fit` has used
@@ -233,7 +239,9 @@ class OpenSetDetector(ClassifierMixin, BaseEstimator):
             default those kept so far are scored again.
         y : array-like of shape (n,), optional
             Their labels, of ``classes_``; rows labelled ``unknown_label_`` are not used. Needed for the
-            threshold to follow `set_vocabulary` exactly, and for nothing else.
+            threshold to follow `set_vocabulary` exactly, and for `predict_set`.
+        groups : array-like of shape (n,), optional
+            See `fit`. One image of each group sets the threshold, drawn with a fixed seed.
 
         Returns
         -------
@@ -249,7 +257,7 @@ class OpenSetDetector(ClassifierMixin, BaseEstimator):
         """
         state = self._fitted()
         self._check_parameters()
-        self._state = recalibrate(self, state, X, y)
+        self._state = recalibrate(self, state, X, y, groups)
         return self
 
     def set_vocabulary(self, class_names: ClassNames) -> Self:
@@ -317,48 +325,7 @@ class OpenSetDetector(ClassifierMixin, BaseEstimator):
         return "_state" in vars(self)
 
     def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        # Paths. `one_d_array` stays False: to scikit-learn it means that there are no 2-D arrays.
-        tags.input_tags.string = True
-        tags.input_tags.two_d_array = self.needs != "local features" and not self.needs.startswith("pixels")
-        tags.input_tags.three_d_array = self.needs == "local features"
-        tags.target_tags.required = self.training != "none"
-        # Zero-shot knowledge of pictures is of no use on the points by which scikit-learn measures.
-        tags.classifier_tags.poor_score = self.reads_names
-        return tags
-
-    def _check_parameters(self) -> None:
-        check_at_least("batch_size", self.batch_size, 1, Integral)
-        check_between("contamination", self.contamination, 0, 1)
-        temperature = getattr(self, "score_temperature", None)
-        if temperature is not None:
-            check_between("score_temperature", temperature, 0, np.inf)
-        check_seed(getattr(self, "random_state", None))
-        check_calibration(getattr(self, "calibration", "auto"), self.cross_fits)
-
-    def _space(self) -> tuple[int | None, float]:
-        return None, 1.0
-
-    def _represent(self, images: Any) -> Any:
-        """From embeddings (n, d) or a sequence of images to what has n rows, indexable by row numbers."""
-        return images if isinstance(images, np.ndarray) else self._embed(images)
-
-    def _learn(self, Z: Any, targets: np.ndarray | None, names: Sequence[str], seed: int) -> dict[str, Any]:
-        """From represented images, numbers of their names (None without y), and a seed."""
-        return {}
-
-    def _prepare(self, learned: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-        return {}
-
-    def _score(self, state: FittedState, Z: Any) -> np.ndarray:
-        raise TypeError(f"{type(self).__name__} must define _score.")
-
-    def _posterior(self, state: FittedState, Z: Any) -> np.ndarray:
-        raise TypeError(f"{type(self).__name__} must define _posterior.")
-
-    def _score_of_missing(self, state: FittedState, Z: Any, names: list[str]) -> np.ndarray | None:
-        """Scores (n,) with each image's own class added, or None where the method cannot know it."""
-        return None
+        return tag(self, super().__sklearn_tags__())
 
     def _fitted(self) -> FittedState:
         check_is_fitted(self)
@@ -379,21 +346,3 @@ class OpenSetDetector(ClassifierMixin, BaseEstimator):
         self._state = state = FittedState.from_values(values, backbone)
         self._check_parameters()
         check_answers(self, state)
-
-    def _encoder(self) -> CLIPImageEncoder:
-        return CLIPImageEncoder(
-            model=self.model,
-            pretrained=self.pretrained,
-            device=self.device,
-            precision=self.precision,
-            batch_size=self.batch_size,
-            local=self.needs == "local features",
-            verbose=self.verbose,
-        )
-
-    def _backbone(self) -> Backbone:
-        return loaded_backbone(self)
-
-    def _embed(self, images: Any) -> np.ndarray:
-        self._backbone()  # noted in `fit`, and checked where a file says which it must be
-        return self._encoder().transform(images)

@@ -35,12 +35,16 @@ class Calibrator:
         Sorted scores of the images that can be scored, m <= n.
     offset : float
         Images with smaller scores are rejected.
+    shift : ndarray of shape (n, 2) or None
+        What to add to each image's score, and to that of its own class, to have them as if the image had
+        taught the detector nothing; None where it has not.
     """
 
     images: Any
     names: list[str] | None
     scores: np.ndarray
     offset: float
+    shift: np.ndarray | None = None
 
     @classmethod
     def of(
@@ -50,12 +54,13 @@ class Calibrator:
         scores: np.ndarray,
         contamination: float,
         whose: str | None = None,
+        shift: np.ndarray | None = None,
     ) -> Self:
         """Set the threshold on scores of images.
 
         Parameters
         ----------
-        images, names
+        images, names, shift
             See the attributes.
         scores : ndarray of shape (m,)
         contamination : float
@@ -81,7 +86,12 @@ class Calibrator:
                 CalibrationWarning,
                 stacklevel=stacklevel_outside(),
             )
-        return cls(images, names, np.sort(scores), offset)
+        return cls(images, names, np.sort(scores), offset, shift)
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of the scores."""
+        return float(self.scores.std())
 
     def attributes(self) -> dict[str, Any]:
         """What a detector shows of it."""
@@ -89,6 +99,7 @@ class Calibrator:
             "calibration_embeddings_": self.images,
             "calibration_names_": self.names,
             "calibration_scores_": self.scores,
+            "calibration_shift_": self.shift,
             "offset_": self.offset,
         }
 
@@ -97,9 +108,9 @@ class Calibrator:
         return p_values(scores, self.scores)
 
 
-def check_calibration(calibration: Any, cross_fits: bool) -> None:
+def check_calibration(calibration: Any) -> None:
     """Refuse a `calibration` parameter that is neither a rule nor a share."""
-    rules = ("auto", "cross", "holdout", "train") if cross_fits else ("auto", "holdout", "train")
+    rules = ("auto", "cross", "holdout", "train")
     if isinstance(calibration, str):
         if calibration in rules:
             return
@@ -116,37 +127,37 @@ def split_for_calibration(
     calibration: str | float,
     contamination: float,
     random_state: np.random.RandomState,
+    groups: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rows to train on and rows to calibrate on, by the `calibration` parameter of a detector.
+    """Rows to train on and rows to calibrate on, where `calibration` is "holdout" or a share.
+
+    Of each group that is held out one image calibrates, drawn at random: images of a group are no new draws.
 
     Raises
     ------
     InputError
-        If a share was asked for and gives too few images for `contamination`.
+        If there are too few images for `contamination`.
     """
-    everything = np.arange(len(targets))
-    needed = smallest_calibration_set(contamination)
-    if calibration == "train":
-        return everything, everything
     share = _SHARE if isinstance(calibration, str) else calibration
-    train, held_out = split_holdout(targets, share, random_state)
-    if len(held_out) >= needed:
-        return train, held_out
-    if calibration != "auto":
+    train, held_out = split_holdout(targets, share, random_state, groups)
+    needed, what = smallest_calibration_set(contamination), "images"
+    if groups is not None:
+        held_out, what = held_out[one_of_each(groups[held_out], random_state)], "groups of images"
+    if len(held_out) < needed:
+        n = len(targets) if groups is None else len(np.unique(groups))
         raise InputError(
-            f"calibration={calibration!r} holds out {len(held_out)} of {len(targets)} images, but "
+            f"calibration={calibration!r} holds out {len(held_out)} of {n} {what}, but "
             f"contamination={contamination} needs {needed}: give more images, hold out a larger share with "
-            "calibration=<share>, or set a larger contamination."
+            "calibration=<share>, set a larger contamination, or take calibration='cross', which holds "
+            "nothing out."
         )
-    if len(targets) >= needed:  # with fewer, `Calibrator.of` warns
-        warnings.warn(
-            f"{len(targets)} images are too few to hold {needed} out for the threshold. It comes from the "
-            "training images, and rejects more of the known classes than `contamination` says. Give more "
-            "images, here or to calibrate, or a larger `contamination`.",
-            CalibrationWarning,
-            stacklevel=stacklevel_outside(),
-        )
-    return everything, everything
+    return train, held_out
+
+
+def one_of_each(groups: np.ndarray, random_state: np.random.RandomState) -> np.ndarray:
+    """One row of each group, drawn at random, sorted."""
+    order = random_state.permutation(len(groups))
+    return np.sort(order[np.unique(groups[order], return_index=True)[1]])
 
 
 def conformal_offset(scores: np.ndarray, contamination: float) -> float:
@@ -186,7 +197,10 @@ def smallest_calibration_set(contamination: float) -> int:
 
 
 def split_holdout(
-    targets: np.ndarray, fraction: float, random_state: np.random.RandomState
+    targets: np.ndarray,
+    fraction: float,
+    random_state: np.random.RandomState,
+    groups: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rows to train on and rows to calibrate on; every class keeps at least one row to train on.
 
@@ -194,8 +208,10 @@ def split_holdout(
     ----------
     targets : ndarray of shape (n,), int
     fraction : float
-        Share of the rows to hold out, in (0, 1).
+        Share of the rows (of the groups) to hold out, in (0, 1).
     random_state : RandomState
+    groups : ndarray of shape (n,), int, optional
+        Rows of one group stay on one side.
 
     Returns
     -------
@@ -203,18 +219,20 @@ def split_holdout(
     """
     from sklearn.model_selection import train_test_split
 
+    everything = np.arange(len(targets))
+    groups = everything if groups is None else groups
     rows = random_state.permutation(len(targets))
-    # The first row of each class, in random order, stays in training.
+    # The first row of each class, in random order, stays in training, with its group.
     _, first = np.unique(targets[rows], return_index=True)
-    free = np.delete(rows, first)
-    n_held_out = min(len(free), round(fraction * len(targets)))
+    rest = rows[~np.isin(groups[rows], groups[rows[first]])]
+    free = groups[rest][np.sort(np.unique(groups[rest], return_index=True)[1])]
+    n_held_out = min(len(free), round(fraction * len(np.unique(groups))))
     if n_held_out == 0:
-        return np.arange(len(targets)), np.array([], dtype=int)
-    if n_held_out == len(free):
-        held_out = free
-    else:
-        _, held_out = train_test_split(free, test_size=n_held_out, random_state=random_state)
-    return np.setdiff1d(np.arange(len(targets)), held_out), np.sort(held_out)
+        return everything, np.array([], dtype=int)
+    if n_held_out < len(free):
+        _, free = train_test_split(free, test_size=n_held_out, random_state=random_state)
+    is_held_out = np.isin(groups, free)
+    return everything[~is_held_out], everything[is_held_out]
 
 
 def p_values(scores: np.ndarray, reference: np.ndarray) -> np.ndarray:

@@ -46,10 +46,13 @@ class Vocabulary:
             raise VocabularyError("a vocabulary needs at least 1 class.")
 
 
-def check_labels(y: Any, n_samples: int) -> np.ndarray:
+def check_labels(y: Any, n_samples: int, name: str = "y") -> np.ndarray:
     """`y` as a 1-D array of integers or strings, one for each row of X."""
     if y is None:
-        raise InputError("this estimator requires y to be passed, but the target y is None.")
+        raise InputError(
+            "this estimator requires y to be passed, but the target y is None. With one known class: "
+            "y=['good'] * len(X)."
+        )
     if np.ndim(y) == 2 and np.shape(y)[1] == 1:
         from sklearn.utils.validation import column_or_1d
 
@@ -57,23 +60,23 @@ def check_labels(y: Any, n_samples: int) -> np.ndarray:
     # numpy would turn a number among strings into a string without a word.
     labels = np.asarray(y, dtype=object if isinstance(y, list | tuple) else None)
     if labels.ndim != 1:
-        raise InputError(f"y must be 1-D, one label for each image; got shape {labels.shape}.")
+        raise InputError(f"{name} must be 1-D, one label for each image; got shape {labels.shape}.")
     if len(labels) != n_samples:
-        raise InputError(f"X and y have different lengths: {n_samples} images, {len(labels)} labels.")
+        raise InputError(f"X and {name} have different lengths: {n_samples} images, {len(labels)} labels.")
     if labels.dtype.kind in "OT":
-        labels = _from_objects(labels)
+        labels = _from_objects(labels, name)
     if labels.dtype.kind == "f":
         if not np.isfinite(labels).all():
             raise InputError(
-                f"y contains NaN or infinity, first at row {int((~np.isfinite(labels)).argmax())}."
+                f"{name} contains NaN or infinity, first at row {int((~np.isfinite(labels)).argmax())}."
             )
         check_classification_targets(labels)
     if labels.dtype.kind not in "iufU":
-        raise InputTypeError(f"y must hold integer or string labels, got dtype {labels.dtype}.")
+        raise InputTypeError(f"{name} must hold integer or string labels, got dtype {labels.dtype}.")
     return labels
 
 
-def _from_objects(labels: np.ndarray) -> np.ndarray:
+def _from_objects(labels: np.ndarray, name: str) -> np.ndarray:
     values = labels.tolist()
     for kind in (str, Integral, Real):
         if all(isinstance(value, kind) and not isinstance(value, bool) for value in values):
@@ -84,7 +87,7 @@ def _from_objects(labels: np.ndarray) -> np.ndarray:
         (0, values[0]),
     )
     raise InputTypeError(
-        f"y must hold integer or string labels, all of one kind; row {row} is {odd!r} "
+        f"{name} must hold integer or string labels, all of one kind; row {row} is {odd!r} "
         f"({type(odd).__name__}). Unknown label type."
     )
 

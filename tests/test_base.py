@@ -166,7 +166,7 @@ class TestRefusals:
             ({"y": ["a"] * 29}, InputError, "30 images, 29 labels"),
             ({"y": list(range(30))}, InputTypeError, "labels such as 0; this detector's are such as 'a'"),
             ({"X": np.ones((30, 7))}, InputError, "7"),
-            ({"X": None}, InputError, "y without X"),
+            ({"X": None}, InputError, "y or groups without X"),
             ({"contamination": 0}, InputError, "contamination"),
             ({"score_temperature": -1}, InputError, "score_temperature"),
         ],
@@ -193,12 +193,11 @@ class TestRefusals:
         with pytest.raises(InputError, match="60 calibration images.*at least 99"):
             detector.calibrate()
 
-    def test_holding_out_too_few_is_refused_and_auto_warns(self, embedded):
+    def test_holding_out_too_few_is_refused_and_auto_holds_nothing_out(self, embedded):
         X, y = embedded
-        with pytest.raises(InputError, match="holds out 12 of 60 images.*needs 19"):
+        with pytest.raises(InputError, match="holds out 12 of 60 images.*needs 19.*calibration='cross'"):
             LinearProbeDetector(calibration="holdout").fit(X[:60], y[:60])
-        with pytest.warns(CalibrationWarning, match="60 images are too few to hold 19 out"):
-            LinearProbeDetector().fit(X[:60], y[:60])
+        assert len(LinearProbeDetector().fit(X[:60], y[:60]).calibration_scores_) == 60
         with pytest.warns(CalibrationWarning, match="comes from 12 images.*at least 19"):
             few = MCMDetector(model="skneg-tiny").fit(X[:12], class_names=KNOWN)
         assert few.offset_ == few.calibration_scores_[0]

@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
 import skneg
-from skneg import CLIPImageEncoder, CLIPNDetector, PromptRecipe, ScoreEnsemble, Words, base
+from skneg import CLIPImageEncoder, CLIPNDetector, PromptRecipe, ScoreEnsemble, Words, _method, base
 from skneg._fitting import fit_state
 from skneg.base import OpenSetDetector
 from skneg.detectors._text_bank import TextBankDetector
@@ -116,15 +116,15 @@ def _width_and_names_as_the_checks_need_them(monkeypatch):
     def width(detector):
         return widths[-1] if widths else getattr(detector, "n_features_in_", 2)
 
-    def fit_noting_the_width(detector, X, y, class_names):
+    def fit_noting_the_width(detector, X, y, class_names, groups=None):
         widths.append(np.shape(X)[1] if np.ndim(X) == 2 else 2)
         try:
-            return fit_state(detector, X, y, class_names)
+            return fit_state(detector, X, y, class_names, groups)
         finally:
             widths.pop()
 
     monkeypatch.setattr(base, "fit_state", fit_noting_the_width)
-    monkeypatch.setattr(base, "loaded_backbone", lambda self: backbone_of_width(width(self)))
+    monkeypatch.setattr(_method, "loaded_backbone", lambda self: backbone_of_width(width(self)))
     monkeypatch.setattr(CLIPImageEncoder, "backbone", lambda self: backbone_of_width(2))
     monkeypatch.setattr(TextBankDetector, "reads_names", False)
     monkeypatch.setattr(skneg.NegPromptDetector, "reads_names", False)

@@ -1,14 +1,19 @@
 """How a detector's state is made."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
-from skneg import CalibrationWarning, KNNDetector, LinearProbeDetector, MCMDetector
+from skneg import CalibrationWarning, KNNDetector, LinearProbeDetector, MCMDetector, NegPromptDetector
 from skneg._fitting import calibration_scores, check_answers
 from skneg.errors import InputError, PersistenceError
 
 from .conftest import KNOWN, STRANGE
+from .evidence.data import clusters
 from .test_base import BANK, fitted
+
+WithoutText = partial(NegPromptDetector, evidence="images")
 
 
 def test_rows_that_set_the_threshold_are_not_trained_on(embedded):
@@ -79,3 +84,84 @@ class TestVocabularyWithoutLabels:
         assert detector.offset_ == before
         X = np.repeat(BANK[:2], 20, axis=0)
         assert detector.calibrate(X, np.repeat(["d", "e"], 20)).offset_ != before
+
+
+class TestGroups:
+    """Copies, crops and frames of one film stay on one side."""
+
+    GROUPS = np.arange(120) // 3
+
+    def test_groups_are_held_out_whole_and_one_image_of_each_sets_the_threshold(self, embedded):
+        X, y = embedded
+        detector = KNNDetector(calibration=0.6, random_state=0).fit(X, y, groups=self.GROUPS)
+        row_of = {row.tobytes(): i for i, row in enumerate(X)}
+        trained, held = (
+            [self.GROUPS[row_of[row.tobytes()]] for row in part]
+            for part in (detector.train_embeddings_, detector.calibration_embeddings_)
+        )
+        assert len(set(held)) == len(held) == 24
+        assert not set(trained) & set(held)
+        assert len(trained) == 120 - 3 * 24
+
+    def test_copies_do_not_make_the_threshold_strict(self, embedded):
+        X, y = (part.repeat(3, axis=0) for part in embedded)
+        groups = np.arange(120).repeat(3)
+        alone = KNNDetector(n_neighbors=1, random_state=0).fit(X, y)
+        together = KNNDetector(n_neighbors=1, random_state=0).fit(X, y, groups=groups)
+        plain = KNNDetector(n_neighbors=1, random_state=0).fit(*embedded)
+        assert alone.offset_ > together.offset_ == pytest.approx(plain.offset_, rel=0.2)
+
+    def test_calibrate_takes_one_image_of_each(self, embedded):
+        X, y = embedded
+        detector = MCMDetector(model="skneg-tiny").fit(X, y, groups=self.GROUPS)
+        assert len(detector.calibration_scores_) == 40
+        detector.calibrate(X, y, groups=np.arange(120) // 6)
+        assert len(detector.calibration_scores_) == len(detector.calibration_names_) == 20
+        with pytest.raises(InputError, match="15 groups of known classes are too few"):
+            detector.calibrate(X, y, groups=np.arange(120) // 8)
+
+    @pytest.mark.parametrize(
+        ("groups", "message"),
+        [(np.arange(5), "groups have different lengths: 120 images, 5"), ([None] * 120, "groups must hold")],
+    )
+    def test_what_cannot_be_groups_is_refused(self, embedded, groups, message):
+        with pytest.raises(InputError if len(groups) == 5 else TypeError, match=message):
+            KNNDetector(random_state=0).fit(*embedded, groups=groups)
+
+
+class TestLabelSets:
+    def coverage(self, kind, by_class, seed):
+        X, y = clusters([60] * 4, seed=seed, spread=0.6)
+        train = np.arange(len(y)) % 3 == 0
+        detector = kind(random_state=seed, contamination=0.2).fit(X[train], y[train])
+        sets = detector.predict_set(X[~train], alpha=0.2, by_class=by_class)
+        return sets[np.arange(len(sets)), y[~train]].mean(), sets.sum(axis=1).mean()
+
+    @pytest.mark.parametrize("kind", [KNNDetector, LinearProbeDetector, WithoutText])
+    @pytest.mark.parametrize("by_class", [False, True])
+    def test_they_hold_the_right_class_about_as_often_as_promised(self, kind, by_class):
+        covered, size = np.mean([self.coverage(kind, by_class, seed) for seed in range(10)], axis=0)
+        assert 0.7 < covered < 0.93
+        assert 0.6 < size < 2.5
+
+    def test_what_is_like_no_class_gets_the_empty_set(self):
+        X, y = clusters([40] * 3)
+        detector = WithoutText(random_state=0).fit(X, y)
+        assert not detector.predict_set(-X).any()
+        assert detector.predict_set(X).any(axis=1).mean() > 0.9
+
+    def test_a_class_of_few_images_is_never_left_out(self):
+        X, y = clusters([40, 5])
+        detector = KNNDetector(random_state=0).fit(X, y)
+        with pytest.warns(CalibrationWarning, match="1 classes, '1' with 5 images among them, have too few"):
+            sets = detector.predict_set(-X, by_class=True)
+        assert sets[:, 1].all()
+        with pytest.warns(CalibrationWarning, match="45 images are too few for alpha=0.01"):
+            assert detector.predict_set(-X, alpha=0.01).all()
+
+    def test_labels_are_needed(self, embedded):
+        detector = KNNDetector(random_state=0).fit(*embedded).calibrate(embedded[0])
+        with pytest.raises(InputError, match="images without labels: calibrate"):
+            detector.predict_set(embedded[0])
+        with pytest.raises(InputError, match="alpha"):
+            detector.predict_set(embedded[0], alpha=1)

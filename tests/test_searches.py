@@ -6,15 +6,18 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
+from sklearn import config_context
+from sklearn.metrics import accuracy_score, make_scorer
 from sklearn.model_selection import (
     GridSearchCV,
+    GroupKFold,
     StratifiedKFold,
     cross_val_predict,
     cross_val_score,
 )
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from skneg import CLIPImageEncoder, NegPromptDetector
+from skneg import CLIPImageEncoder, KNNDetector, NegPromptDetector
 from skneg.cache import content_key
 from skneg.errors import InputError
 from skneg.images import as_image_sequence
@@ -152,3 +155,23 @@ def test_the_page_on_searches_names_every_scorer():
         for name in re.findall('`"(.*?)"`', line)
     }
     assert named == set(SCORERS)
+
+
+def test_groups_reach_folds_and_fit(embedded):
+    X, y = embedded
+    groups, seen = np.arange(120) // 3, []
+
+    class Noting(KNNDetector):
+        def fit(self, X, y=None, class_names=None, groups=None):
+            seen.append(np.unique(groups))
+            return super().fit(X, y, class_names, groups)
+
+    with config_context(enable_metadata_routing=True):
+        search = GridSearchCV(
+            Noting(random_state=0).set_fit_request(groups=True),
+            {"n_neighbors": [1, 5]},
+            cv=GroupKFold(4),
+            scoring=make_scorer(accuracy_score),
+        ).fit(X, y, groups=groups)
+    assert search.best_score_ > 0.3
+    assert [len(own) for own in seen] == [30] * 8 + [40]

@@ -63,7 +63,12 @@ precision, batch_size, verbose
         self.score_temperature = score_temperature
 
     def _learn(
-        self, Z: np.ndarray, targets: np.ndarray | None, names: Sequence[str], seed: int
+        self,
+        Z: np.ndarray,
+        targets: np.ndarray | None,
+        names: Sequence[str],
+        seed: int,
+        groups: np.ndarray | None,
     ) -> dict[str, Any]:
         return learn_coop(self, Z, targets, names, seed)
 

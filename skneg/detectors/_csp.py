@@ -78,7 +78,12 @@ batch_size, verbose
                 check_words(getattr(self, name), name)
 
     def _learn(
-        self, Z: np.ndarray, targets: np.ndarray | None, names: Sequence[str], seed: int
+        self,
+        Z: np.ndarray,
+        targets: np.ndarray | None,
+        names: Sequence[str],
+        seed: int,
+        groups: np.ndarray | None,
     ) -> dict[str, Any]:
         return learn_groups(self, self._pool, Z, targets, names)
 

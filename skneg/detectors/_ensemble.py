@@ -101,7 +101,7 @@ class ScoreEnsemble(ClassifierMixin, BaseEstimator):
         self.method = method
         self.contamination = contamination
 
-    def fit(self, X: Any, y: Any = None, class_names: ClassNames | None = None) -> Self:
+    def fit(self, X: Any, y: Any = None, class_names: ClassNames | None = None, groups: Any = None) -> Self:
         """Fit clones of the detectors on the same data.
 
         Parameters
@@ -112,6 +112,8 @@ class ScoreEnsemble(ClassifierMixin, BaseEstimator):
             A label for each image.
         class_names : sequence of str or mapping of label to str, optional
             As in `NegPromptDetector.fit`; each member's own by default.
+        groups : array-like of shape (n,), optional
+            As in `NegPromptDetector.fit`.
 
         Returns
         -------
@@ -125,7 +127,7 @@ class ScoreEnsemble(ClassifierMixin, BaseEstimator):
             If the members do not arrive at the same classes.
         """
         self._check_parameters()
-        members = [clone(detector).fit(X, y, class_names) for detector in self.detectors]
+        members = [clone(detector).fit(X, y, class_names, groups) for detector in self.detectors]
         n_images = count_images(members[0], X)
         all_used = all(len(member.calibration_embeddings_) == n_images for member in members)
         return self._adopt(members, all_used)
@@ -221,15 +223,16 @@ class ScoreEnsemble(ClassifierMixin, BaseEstimator):
         members = [copy.copy(member).set_vocabulary(class_names) for member in self._members().detectors]
         return self._adopt(members, getattr(self, "_all_used", False))
 
-    def calibrate(self, X: Any = None, y: Any = None) -> Self:
+    def calibrate(self, X: Any = None, y: Any = None, groups: Any = None) -> Self:
         """Set the scale and the threshold anew, without any training; see `NegPromptDetector.calibrate`.
 
         The members in `detectors` stay as they are; copies change.
 
         Parameters
         ----------
-        X, y : optional
-            Images of the known classes and their labels, for all members; by default what each has kept.
+        X, y, groups : optional
+            Images of the known classes, their labels and groups, for all members; by default what each has
+            kept.
 
         Returns
         -------
@@ -240,7 +243,7 @@ class ScoreEnsemble(ClassifierMixin, BaseEstimator):
         InputError
             If there are too few images for the `contamination` of the ensemble or of a member.
         """
-        members = [copy.copy(member).calibrate(X, y) for member in self._members().detectors]
+        members = [copy.copy(member).calibrate(X, y, groups) for member in self._members().detectors]
         n, needed = len(members[0].calibration_scores_), smallest_calibration_set(self.contamination)
         if n < needed:
             raise InputError(

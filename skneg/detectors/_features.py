@@ -25,7 +25,12 @@ class FeatureDetector(OpenSetDetector):
         self.random_state = random_state
 
     def _learn(
-        self, Z: np.ndarray, targets: np.ndarray | None, names: Sequence[str], seed: int
+        self,
+        Z: np.ndarray,
+        targets: np.ndarray | None,
+        names: Sequence[str],
+        seed: int,
+        groups: np.ndarray | None,
     ) -> dict[str, Any]:
         assert targets is not None
         present = np.unique(targets)

@@ -108,7 +108,12 @@ batch_size, verbose
         return settings.embed(self._backbone(), check_templates("templates", self.templates))
 
     def _learn(
-        self, Z: np.ndarray, targets: np.ndarray | None, names: Sequence[str], seed: int
+        self,
+        Z: np.ndarray,
+        targets: np.ndarray | None,
+        names: Sequence[str],
+        seed: int,
+        groups: np.ndarray | None,
     ) -> dict[str, Any]:
         words, embeddings = self._listed()
         rank = image_rank(embeddings, Z, targets, self._positives({}, names))

@@ -81,7 +81,12 @@ precision, batch_size, verbose
             check_at_least("top_k", self.top_k, 1, Integral)
 
     def _learn(
-        self, Z: np.ndarray, targets: np.ndarray | None, names: Sequence[str], seed: int
+        self,
+        Z: np.ndarray,
+        targets: np.ndarray | None,
+        names: Sequence[str],
+        seed: int,
+        groups: np.ndarray | None,
     ) -> dict[str, Any]:
         from ..prompts.coop import locoop_loss
 

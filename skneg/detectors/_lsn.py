@@ -74,7 +74,12 @@ precision, batch_size, verbose
         check_at_least("n_negative", self.n_negative, 1, Integral)
 
     def _learn(
-        self, Z: np.ndarray, targets: np.ndarray | None, names: Sequence[str], seed: int
+        self,
+        Z: np.ndarray,
+        targets: np.ndarray | None,
+        names: Sequence[str],
+        seed: int,
+        groups: np.ndarray | None,
     ) -> dict[str, Any]:
         return learn_coop(self, Z, targets, names, seed, n_negative=self.n_negative)
 

@@ -52,8 +52,13 @@ precision, batch_size, verbose
 
         embeddings, targets = training_rows(learned, names, type(self).__name__)
         means = np.stack([embeddings[targets == i].mean(axis=0, dtype=np.float64) for i in range(len(names))])
-        covariance = LedoitWolf(assume_centered=True).fit(embeddings - means[targets])
-        return {"means_": means, "precision_": covariance.precision_}
+        within = embeddings - means[targets]
+        if len(np.unique(embeddings, axis=0)) == len(means):  # one image a class
+            within = embeddings - means.mean(axis=0)
+        precision = np.eye(embeddings.shape[1])
+        if np.abs(within).max() > 1e-6:  # else all images are one, and the distance is Euclid's
+            precision = LedoitWolf(assume_centered=True).fit(within).precision_
+        return {"means_": means, "precision_": precision}
 
     def _score(self, state: FittedState, Z: np.ndarray) -> np.ndarray:
         return -_distances(state, Z).min(axis=1)

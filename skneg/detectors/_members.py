@@ -78,7 +78,9 @@ class Members:
     def calibration_scores(self) -> list[np.ndarray]:
         """Scores of the images that set each member's threshold, in the order of the images."""
         return [
-            calibration_scores(detector, state, state.calibrator.images, state.calibrator.names)
+            calibration_scores(
+                detector, state, state.calibrator.images, state.calibrator.names, state.calibrator.shift
+            )
             for detector, state in zip(self.detectors, self.states, strict=True)
         ]
 

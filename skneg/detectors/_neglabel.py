@@ -94,7 +94,12 @@ verbose
         return as_words(self.words, self.default_words)
 
     def _learn(
-        self, Z: np.ndarray, targets: np.ndarray | None, names: Sequence[str], seed: int
+        self,
+        Z: np.ndarray,
+        targets: np.ndarray | None,
+        names: Sequence[str],
+        seed: int,
+        groups: np.ndarray | None,
     ) -> dict[str, Any]:
         return learn_groups(self, self._listed, Z, targets, names)
 

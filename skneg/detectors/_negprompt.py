@@ -13,7 +13,7 @@ from sklearn.utils import gen_batches
 from .._utils import check_at_least, check_option
 from ..bank import TextBank
 from ..errors import VocabularyError
-from ..evidence import CROSS_FITTED, PARTS, CrossFitted, JointScore, two_halves
+from ..evidence import CROSS_FITTED, PARTS, JointScore, folds
 from ..prompts.recipe import PAPER, RELEASED, PromptRecipe
 from ..scores import negative_odds, negprompt
 from ..words import Words, as_words, embed_names, image_rank
@@ -53,7 +53,7 @@ class NegPromptDetector(PromptDetector):
         Share of images of the known classes that may be rejected. Changed after `fit`, it takes effect
         with `calibrate`, which trains nothing.
     random_state : int, RandomState or None, default=None
-        Decides the held-out images, the initial noise, the mini-batches and the outliers of each step.
+        Decides folds, held-out images, initial noise, mini-batches and the outliers of each step.
     recipe : PromptRecipe, optional
         How the prompts are trained; None is `PromptRecipe` with its defaults. A search sets parts of it
         with ``recipe__n_negative`` and the like.
@@ -78,8 +78,7 @@ class NegPromptDetector(PromptDetector):
         itself: nothing is held out, and `contamination` holds about (docs/thresholds.md). A number, such
         as 0.2, is the share of the images that is held out from training, which makes `contamination`
         hold on average for new images; ``"holdout"`` is 0.2. ``"train"`` uses the training images, and
-        rejects more. ``"auto"`` is ``"cross"``; with ``evidence="text"``, which cannot, it holds 0.2 out
-        where that leaves enough images to calibrate on, and warns where it does not.
+        rejects more. ``"auto"`` is ``"cross"``.
     unknown_label : label or None, default="auto"
         What `predict` answers for rejected images: ``"auto"`` is -1 beside integer labels and
         ``"unknown"`` beside strings; None never rejects. Rows of `y` with this label are not used.
@@ -93,9 +92,7 @@ class NegPromptDetector(PromptDetector):
     Attributes
     ----------
     classes_ : ndarray of shape (k,)
-        Labels of the known classes.
     class_names_ : list of str
-        Their names.
     text_bank_ : TextBank
         ``positive`` (k, d), ``negative`` (k n_negative, d), class-major, and the words as ``common``.
     words_ : list of str
@@ -109,28 +106,27 @@ class NegPromptDetector(PromptDetector):
     offset_ : float
         The threshold: ``decision_function = score_samples - offset_``.
     evidence_weights_ : dict of str to float
-        What ``"text"``, ``"images"`` and ``"clarity"`` count for in the score; absent with
-        ``evidence="text"``; what is learned of prompts and words is absent with ``"images"``.
+        What ``"text"``, ``"images"`` and ``"clarity"`` count for; absent with ``evidence="text"``, as is
+        what is learned of prompts and words with ``"images"``.
     joint_score_ : JointScore
-        What the training images say; see `skneg.evidence`. Absent with ``evidence="text"``.
+        What the images say, unless ``evidence="text"``; see `skneg.evidence`.
     history_ : dict of str to ndarray of shape (steps,)
-        Every loss term, weighted as in the total, at each step: ``"positive/cross_entropy"``,
-        ``"positive/anchor"``, ``"negative/nis"``, ``"negative/npd"``, ``"negative/nnd"``,
-        ``"negative/outliers"`` and the totals.
+        Every loss term, weighted as in the total: ``"positive/cross_entropy"``, ``"negative/nis"``, ...
     temperature_ : float
         The model's temperature, used by `predict_proba`.
     unknown_label_ : label or None
-        The resolved `unknown_label`.
     calibration_embeddings_ : ndarray of shape (n_calibration, d), or CrossFitted
-        Embeddings that set the threshold, kept so that it can follow the vocabulary.
+        Images that set the threshold, kept so that it can follow the vocabulary.
     calibration_names_ : list of str or None
-        Their class names; None where they came without labels.
+        Their class names, where they came with labels.
     calibration_scores_ : ndarray of shape (n_calibration,)
         Their scores, sorted, in the current vocabulary: what `p_values` compares with.
+    calibration_shift_ : ndarray of shape (n_calibration, 2) or None
+        With ``calibration="cross"``, what is added to their scores, and to those of their own class.
     backbone_ : str or None
         Name of the model that `fit` has used.
     n_features_in_ : int
-        d; only after `fit` on embeddings.
+        d, after `fit` on embeddings.
 
     References
     ----------
@@ -154,7 +150,6 @@ class NegPromptDetector(PromptDetector):
     default_recipe = PromptRecipe()
     default_words = Words()
 
-    cross_fits = property(lambda self: self.evidence != "text")  # type: ignore[assignment]
     reads_names = property(lambda self: self.evidence != "images")  # type: ignore[assignment]
     one_class = property(lambda self: self.evidence == "images")  # type: ignore[assignment]
 
@@ -247,7 +242,12 @@ class NegPromptDetector(PromptDetector):
         return (None, 1.0) if self.evidence == "images" else super()._space()
 
     def _learn(
-        self, Z: np.ndarray, targets: np.ndarray | None, names: Sequence[str], seed: int
+        self,
+        Z: np.ndarray,
+        targets: np.ndarray | None,
+        names: Sequence[str],
+        seed: int,
+        groups: np.ndarray | None,
     ) -> dict[str, Any]:
         assert targets is not None
         with_text, text_of = self.evidence != "images", None
@@ -255,12 +255,13 @@ class NegPromptDetector(PromptDetector):
         learned = {"trained_names_": trained}
         if with_text:
             learned |= self._learn_prompts(Z, targets, trained, seed)
-        if not self.cross_fits:
+        if self.evidence == "text":
             return learned
         rng = np.random.RandomState(seed)
         if with_text:
             bank = self._prepare(learned, trained)["text_bank_"]
-            banks, half = self._banks_of_halves(Z, targets, trained, bank, rng, seed)
+            half = folds(targets, 2, rng, groups)
+            banks, half = self._banks_of_halves(Z, targets, trained, bank, half, seed)
 
             def text_of(rows: np.ndarray, struck_out: Any = None) -> tuple[np.ndarray, np.ndarray]:
                 logits, text = np.empty((len(rows), len(trained))), np.empty(len(rows))
@@ -270,18 +271,12 @@ class NegPromptDetector(PromptDetector):
                     logits[ours], text[ours] = self._say(own, Z[rows[ours]], self._space()[1], gone)
                 return logits, text
 
-        joint, rows, cross_fitted = JointScore.fit(Z, targets, trained, rng, text_of)
-        if text_of is not None:
-            honest, now = (
-                joint.score(joint.parts(*text, cross_fitted.evidence))
-                for text in (text_of(rows), self._say(bank, Z[rows], self._space()[1]))
-            )
-            cross_fitted = replace(cross_fitted, shift=honest - now)
+        joint, *cross_fitted = JointScore.fit(Z, targets, trained, rng, text_of, groups)
         return {
             **learned,
             "joint_score_": joint,
             "evidence_weights_": dict(zip(PARTS, joint.weights.tolist(), strict=True)),
-            CROSS_FITTED: (rows, cross_fitted),
+            CROSS_FITTED: tuple(cross_fitted),
         }
 
     def _learn_prompts(
@@ -305,10 +300,10 @@ class NegPromptDetector(PromptDetector):
         }
 
     def _banks_of_halves(
-        self, Z: np.ndarray, targets: np.ndarray, trained: list[str], bank: TextBank, rng: Any, seed: int
+        self, Z: np.ndarray, targets: np.ndarray, trained: list[str], bank: TextBank, half: Any, seed: int
     ) -> tuple[list[TextBank], np.ndarray]:
         """Banks with positives learned from one half of the images, where any are shared; whose is which."""
-        half, recipe = two_halves(targets, rng), self._recipe()
+        recipe = self._recipe()
         few = any(len(np.unique(targets[half == number])) < 2 for number in (0, 1))
         if few or not (recipe.positive_steps and recipe.shared):
             return [bank], np.zeros(len(Z), dtype=int)
@@ -326,8 +321,8 @@ class NegPromptDetector(PromptDetector):
             for name in names:
                 if name not in learned["joint_score_"].names:
                     raise VocabularyError(
-                        f"{name!r} has no images, and evidence='images' knows classes by their images: fit "
-                        "again with images of it, or with evidence='both'."
+                        f"{name!r} has no images, and evidence='images' knows classes by their images: leave "
+                        "it out of the class names, or fit with images of it."
                     )
             return {}
         positive, negative = learned["positive_context_"][None], learned["negative_context_"]
@@ -382,8 +377,14 @@ class NegPromptDetector(PromptDetector):
         joint = getattr(state, "joint_score_", None)
         if joint is None:
             return self._text_score(state.text_bank_, Z, state.temperature_)[0]
-        scores = self._in_blocks(state, Z, lambda parts, logits, evidence: joint.score(parts))
-        return scores + Z.shift if isinstance(Z, CrossFitted) else scores
+        return self._in_blocks(state, Z, lambda parts, logits, evidence: joint.score(parts))
+
+    def _class_scores(self, state: FittedState, Z: Any) -> np.ndarray:
+        joint = getattr(state, "joint_score_", None)
+        if joint is None:
+            return super()._class_scores(state, Z)
+
+        return self._in_blocks(state, Z, lambda *said: joint.score(joint.class_parts(*said)))
 
     def _posterior(self, state: FittedState, Z: Any) -> np.ndarray:
         joint = getattr(state, "joint_score_", None)

@@ -71,7 +71,12 @@ precision, batch_size, verbose
         check_between("clip_percentile", self.clip_percentile, 0, 100)
 
     def _learn(
-        self, Z: np.ndarray, targets: np.ndarray | None, names: Sequence[str], seed: int
+        self,
+        Z: np.ndarray,
+        targets: np.ndarray | None,
+        names: Sequence[str],
+        seed: int,
+        groups: np.ndarray | None,
     ) -> dict[str, Any]:
         return {"clip_value_": float(np.percentile(Z, self.clip_percentile))}
 

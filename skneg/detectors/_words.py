@@ -89,7 +89,12 @@ batch_size, verbose
         return settings.embed(self._backbone(), check_templates("templates", self.templates))
 
     def _learn(
-        self, Z: np.ndarray, targets: np.ndarray | None, names: Sequence[str], seed: int
+        self,
+        Z: np.ndarray,
+        targets: np.ndarray | None,
+        names: Sequence[str],
+        seed: int,
+        groups: np.ndarray | None,
     ) -> dict[str, Any]:
         if as_words(self.words, self.default_words).selection == "text":
             return {}

@@ -19,19 +19,21 @@ References
    a background in comparison).
 """
 
-from ._images import ImageEvidence, cross_fit, two_halves
+from ._images import N_FOLDS, ImageEvidence, cross_fit, folds, groups_of_classes
 from ._joint import CROSS_FITTED, PARTS, CrossFitted, JointScore
 from ._weights import information, posterior_weights, separation
 
 __all__ = [
     "CROSS_FITTED",
+    "N_FOLDS",
     "PARTS",
     "CrossFitted",
     "ImageEvidence",
     "JointScore",
     "cross_fit",
+    "folds",
+    "groups_of_classes",
     "information",
     "posterior_weights",
     "separation",
-    "two_halves",
 ]

@@ -19,9 +19,10 @@ _NU = 1.0  # squared distance at which evidence stops growing: keeps duplicates 
 class ImageEvidence:
     """How much each class's images speak for it, in nats.
 
-    ``G_c(z) = 1/2 log(1 + m(z, b)) - log(1 + m_c(z))`` with ``m_c`` the squared Mahalanobis distance to the
-    mean of class c under one covariance of all classes, divided by ``1 + 1 / n_c`` for the error of a mean of
-    n_c images, and b the mean of the class means. The logarithm is that of a Student-t likelihood; half a
+    ``G_c(z) = 1/2 log(1 + m(z, b)) - log(1 + m_c(z) / s_c) - 1/2 log s_c`` with m_c the squared Mahalanobis
+    distance to the mean of class c under one covariance of all classes, ``s_c = 1 + 1 / n_c`` for the error
+    of a mean of n_c images, and b the mean of the class means. The two terms with s_c are the log density of
+    a Student-t distribution (of one degree of freedom, along the distance) with variance s_c; half a
     background keeps far images from being compared at all.
 
     The covariance is that within the classes, with ``n - k`` degrees of freedom, joined by half of that
@@ -79,8 +80,9 @@ class ImageEvidence:
         U = (np.asarray(Z, dtype=np.float64) - self.centre) @ self.whitener.astype(np.float64)
         norms, of_means = (np.einsum("nd,nd->n", part, part) for part in (U, means))
         squares = norms[:, None] - 2 * U @ means.T + of_means
-        squares = np.maximum(squares, 0) / (1 + 1 / self.counts)
-        return np.log(_NU + norms)[:, None] / 2 - np.log(_NU + squares)
+        spread = 1 + 1 / self.counts
+        own = np.log(_NU + np.maximum(squares, 0) / spread) + np.log(spread) / 2
+        return np.log(_NU + norms)[:, None] / 2 - own
 
 
 def _float32(*arrays: np.ndarray) -> tuple[Any, Any, Any]:
@@ -97,14 +99,14 @@ def cross_fit(
 ) -> np.ndarray:
     """Evidence (len(rows), k) of some training images, each from the images of other folds.
 
-    NaN where a class has no image in the other folds: among others, the own class of an image that is its
-    only one.
+    A class of one image (one group) teaches all folds, and the row of that image is NaN; so is a class in
+    the rows of a fold that holds all its images. `rng` and `groups` are those of `folds`.
     """
     counts = np.bincount(y)
-    n_folds = min(N_FOLDS, counts.max()) if counts.max() > 1 else N_FOLDS
-    fold = _folds(y, n_folds, rng)
+    fold = folds(y, N_FOLDS, rng, groups)
+    fold[groups_of_classes(y, groups)[y] == 1] = -1
     evidence = np.full((len(rows), len(counts)), np.nan)
-    for h in np.unique(fold[rows]):
+    for h in np.setdiff1d(fold[rows], [-1]):
         rest, ours = fold != h, fold[rows] == h
         present, numbers = np.unique(y[rest], return_inverse=True)
         if len(present):
@@ -112,13 +114,27 @@ def cross_fit(
     return evidence
 
 
-def two_halves(y: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
-    """Which half, 0 or 1, each image is in; the images of each class are shared out evenly."""
-    return _folds(y, 2, rng)
+def folds(
+    y: np.ndarray, n_folds: int, rng: np.random.RandomState, groups: np.ndarray | None = None
+) -> np.ndarray:
+    """Which fold each image is in.
 
+    Parameters
+    ----------
+    y : ndarray of shape (n,), int
+    n_folds : int
+    rng : RandomState
+    groups : ndarray of shape (n,), int, optional
+        Images with one number, such as copies, crops or frames of one film, are in one fold.
 
-def _folds(y: np.ndarray, n_folds: int, rng: np.random.RandomState) -> np.ndarray:
-    """Folds that share out the images of each class as evenly as can be."""
+    Returns
+    -------
+    ndarray of shape (n,), int
+        From 0 to n_folds - 1; the images (the groups) of each class are shared out as evenly as can be.
+    """
+    if groups is not None:
+        _, first, unit = np.unique(groups, return_index=True, return_inverse=True)
+        return folds(y[first], n_folds, rng)[unit]
     order = rng.permutation(len(y))
     order = order[np.argsort(y[order], kind="stable")]
     place = np.arange(len(y)) - np.searchsorted(y[order], y[order])
@@ -126,3 +142,10 @@ def _folds(y: np.ndarray, n_folds: int, rng: np.random.RandomState) -> np.ndarra
     start = rng.permutation(y.max() + 1)  # else the single images of many classes may all be in one fold
     fold[order] = (place + start[y[order]]) % n_folds
     return fold
+
+
+def groups_of_classes(y: np.ndarray, groups: np.ndarray | None = None) -> np.ndarray:
+    """How many groups (k,) of images each class has; without groups each image is its own."""
+    if groups is None:
+        return np.bincount(y)
+    return np.bincount(np.unique(np.stack([y, groups]), axis=1)[0])

@@ -8,16 +8,17 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
-from scipy.special import logsumexp, softmax
+from scipy.special import log_softmax, logsumexp, softmax
 
 from .._utils import stacklevel_outside
 from ..errors import CalibrationWarning, InputError
-from ._images import N_FOLDS, ImageEvidence, cross_fit
+from ._images import N_FOLDS, ImageEvidence, cross_fit, groups_of_classes
 from ._weights import information, posterior_weights, separation
 
 TextOf = Callable[..., tuple[np.ndarray, np.ndarray]]
 
-# Where a detector's `_learn` leaves the rows and the `CrossFitted` that can set a threshold.
+# Where a detector's `_learn` leaves what it has cross-fitted itself: the rows that can set a threshold, what
+# is kept of them, and their honest scores (m, 2), those of their own class in the second column.
 CROSS_FITTED = "cross_fitted_"
 
 PARTS = ("text", "images", "clarity")
@@ -26,23 +27,22 @@ _SCALES = (2.0, 0.35, 2.0)  # nats; usual scales of the parts
 _FLOOR = 0.05  # nats; the smallest scale: below it, rounding would count
 _CELLS = 2**21  # cross-fitted evidence, images x classes, kept at most for more than _ROWS images
 _ROWS = 1000
+_TINY = 1e-15  # of a probability: what is left for other classes at the least
 
 
 @dataclass(frozen=True, eq=False)
 class CrossFitted:
     """Training images with the evidence (n, k) that images of other folds give of each.
 
-    A detector scores them as if it had not seen them. `shift` (n,) is what their score gains by text that
-    was learned without them.
+    A detector scores them as if their own images had taught it nothing.
     """
 
     embeddings: np.ndarray
     evidence: np.ndarray
-    shift: np.ndarray
 
     def __post_init__(self) -> None:
-        if not (len(self.embeddings) == len(self.evidence) == len(self.shift)):
-            raise InputError("embeddings, evidence and shift must have a row for each image.")
+        if len(self.embeddings) != len(self.evidence):
+            raise InputError("embeddings and evidence must have a row for each image.")
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -58,7 +58,7 @@ class CrossFitted:
 
     def __getitem__(self, rows: Any) -> CrossFitted:
         """Some of the images; `rows` is what selects rows of an array."""
-        return CrossFitted(self.embeddings[rows], self.evidence[rows], self.shift[rows])
+        return CrossFitted(self.embeddings[rows], self.evidence[rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +102,8 @@ class JointScore:
         names: Sequence[str],
         rng: np.random.RandomState,
         text_of: TextOf | None = None,
-    ) -> tuple[Self, np.ndarray, CrossFitted]:
+        groups: np.ndarray | None = None,
+    ) -> tuple[Self, np.ndarray, CrossFitted, np.ndarray]:
         """Fit on embeddings (n, d) of classes 0 to k - 1, each with an image.
 
         Parameters
@@ -116,6 +117,8 @@ class JointScore:
             From row numbers to the text logits (m, k) of these images, and what the detector scores them by
             without images, (m,), both in nats. Called with class numbers (m,) too, it leaves the class of
             each image out of its score. None leaves text out.
+        groups : ndarray of shape (n,), int, optional
+            See `folds`.
 
         Returns
         -------
@@ -126,12 +129,14 @@ class JointScore:
             of them, drawn by `rng`.
         cross_fitted : CrossFitted
             These images.
+        honest : ndarray of shape (len(rows), 2)
+            Their scores, and those of their own class, by text and evidence that they have not taught.
         """
         n, k = len(y), len(names)
         rows = np.arange(n)
         if n * k > _CELLS:
             rows = np.sort(rng.permutation(n)[: max(_CELLS // k, _ROWS)])
-        evidence = cross_fit(X, y, rows, rng)
+        evidence = cross_fit(X, y, rows, rng, groups)
         logits, text = np.zeros((len(rows), k)), np.zeros(len(rows))
         if text_of is not None:
             logits, text = text_of(rows)
@@ -152,7 +157,7 @@ class JointScore:
                 stacklevel=stacklevel_outside(),
             )
         evidence = np.where(np.isfinite(evidence), evidence, neutral)
-        evidence = evidence.astype(np.float16).astype(np.float32)  # as a file holds them
+        evidence = evidence.astype(np.float16).astype(np.float64)  # as a file holds them
         trust = n_honest / (n_honest + _PRIOR)
         posterior, weights = _weigh(logits, evidence, labels, trust, text_knows)
         fitted = cls(
@@ -165,18 +170,23 @@ class JointScore:
         centres = np.array([centre_of_text, *parts.mean(axis=0)[1:]])
         fitted = replace(fitted, centres=centres, scales=scales)
         # With two folds, evidence comes from half the images: it does not say how well all of them separate.
-        share = (np.minimum(np.bincount(y), N_FOLDS).mean() - 2) / (N_FOLDS - 2)
+        share = (np.minimum(groups_of_classes(y, groups), N_FOLDS).mean() - 2) / (N_FOLDS - 2)
         if text_of is not None and k > 1 and n_honest > 1 and share > 0:
-            others = np.arange(k) != labels[:, None]
-            struck_out = fitted.parts(
-                logits[others].reshape(-1, k - 1),
-                text_of(rows, labels)[1],
-                evidence[others].reshape(-1, k - 1),
-            )
-            known, unknown = ((p - centres) / scales for p in (parts, struck_out))
+
+            def without(gone: np.ndarray) -> np.ndarray:
+                kept = np.arange(k) != gone[:, None]
+                of_kept = (part[kept].reshape(-1, k - 1) for part in (logits, evidence))
+                parts = fitted.parts(next(of_kept), text_of(rows, gone)[1], next(of_kept))
+                return (parts - centres) / scales
+
+            # Another class is struck out of the known side: fewer classes are less evidence by themselves.
+            another = (labels + rng.randint(1, k, len(labels))) % k
+            known, unknown = without(another), without(labels)
             mean = weights[:2] + share * separation(known, unknown)[:2]
             weights[:2] = mean / mean.max()
-        return fitted, rows, CrossFitted(X[rows], evidence, np.zeros(len(rows)))
+        of_classes = fitted.score(fitted.class_parts(parts, logits, evidence))
+        honest = np.stack([fitted.score(parts), of_classes[np.arange(len(rows)), labels]], axis=1)
+        return fitted, rows, CrossFitted(X[rows], evidence.astype(np.float32)), honest
 
     def evidence(self, Z: Any, names: Sequence[str]) -> np.ndarray:
         """Evidence (n, k) of images for classes by name; `neutral` for those without images.
@@ -210,19 +220,35 @@ class JointScore:
         p = softmax(both, axis=1)
         clarity = np.full(len(p), self.centres[2])  # one class is never unclear
         if p.shape[1] > 1:
-            rows, first = np.arange(len(p)), both.argmax(axis=1)
-            largest = both[rows, first]
-            both[rows, first] = -np.inf
-            clarity = largest - logsumexp(both, axis=1)
+            clarity = _clearest(both)[1]
         return np.stack([text, (p * evidence).sum(axis=1), clarity], axis=1)
 
+    def class_parts(self, parts: np.ndarray, logits: np.ndarray, evidence: np.ndarray) -> np.ndarray:
+        """From the parts (n, 3) of images to those (n, k, 3) with each class in the place of all."""
+        both = self.logits(logits, evidence)
+        clarity = np.full(both.shape, self.centres[2])
+        if both.shape[1] > 1:
+            log_p = log_softmax(both, axis=1)
+            clarity = log_p - np.log(-np.expm1(np.minimum(log_p, -_TINY)))
+            first, odds = _clearest(both)
+            clarity[np.arange(len(both)), first] = odds
+        return np.stack([parts[:, :1] + log_softmax(logits, axis=1), evidence, clarity], axis=2)
+
     def shares(self, parts: np.ndarray) -> np.ndarray:
-        """What each part, centred, scaled and weighted, adds to the score (n, 3)."""
+        """What each part, centred, scaled and weighted, adds to the score; parts are (..., 3)."""
         return (parts - self.centres) / self.scales * self.weights
 
     def score(self, parts: np.ndarray) -> np.ndarray:
-        """The joint score (n,)."""
-        return self.shares(parts).sum(axis=1)
+        """The joint score of parts (..., 3)."""
+        return self.shares(parts).sum(axis=-1)
+
+
+def _clearest(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The likeliest class (n,) of each row, and its log odds (n,)."""
+    rows, first = np.arange(len(logits)), logits.argmax(axis=1)
+    others = logits.copy()
+    others[rows, first] = -np.inf
+    return first, logits[rows, first] - logsumexp(others, axis=1)
 
 
 def _weigh(

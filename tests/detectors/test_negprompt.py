@@ -195,14 +195,16 @@ class TestThreshold:
         assert scores.mean() < fitted.score_samples(X).mean() - 0.1
         assert abs((scores < fitted.offset_).mean() - 0.05) < 0.01
 
-    def test_text_alone_cannot_cross_fit(self, embedded):
-        with pytest.raises(InputError, match="calibration must be one of 'auto', 'holdout', 'train'"):
-            quick(evidence="text", calibration="cross").fit(*embedded)
+    def test_text_alone_is_cross_fitted_as_well(self, embedded):
+        detector = quick(evidence="text").fit(*embedded)
+        now = detector.score_samples(embedded[0])
+        np.testing.assert_allclose(
+            detector.calibration_scores_, np.sort(now + detector.calibration_shift_[:, 0]), rtol=1e-9
+        )
+        assert detector.calibration_shift_[:, 0].mean() < 0
 
     def test_too_few_images_warn_or_refuse(self, embedded):
         X, y = (part[::4] for part in embedded)
-        with pytest.warns(CalibrationWarning, match="too few to hold 19 out"):
-            quick(evidence="text").fit(X, y)
         with pytest.raises(InputError, match="calibration='holdout'.*needs 19"):
             quick(calibration="holdout").fit(X, y)
         with pytest.warns(CalibrationWarning, match="comes from 14 images"):  # one is alone in its class

@@ -34,7 +34,7 @@ def test_the_score_is_the_energy_of_embeddings_clipped_from_above(percentile):
 
 
 def test_images_that_set_the_threshold_do_not_set_the_clip():
-    detector = fit()
+    detector = fit(calibration="holdout")
     held_out = {row.tobytes() for row in detector.calibration_embeddings_}
     trained = np.array([row for row in X if row.tobytes() not in held_out])
     assert len(trained) == 80

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skneg.evidence import ImageEvidence, cross_fit, two_halves
+from skneg.evidence import ImageEvidence, cross_fit, folds, groups_of_classes
 
 from .data import clusters
 
@@ -22,8 +22,9 @@ class TestImageEvidence:
         for i, z in enumerate(Z):
             background = np.log(1 + (z - centre) @ inverse @ (z - centre)) / 2
             for c, n_c in enumerate([5, 4, 7]):
-                square = (z - means[c]) @ inverse @ (z - means[c]) / (1 + 1 / n_c)
-                expected[i, c] = background - np.log(1 + square)
+                spread = 1 + 1 / n_c
+                square = (z - means[c]) @ inverse @ (z - means[c]) / spread
+                expected[i, c] = background - np.log(1 + square) - np.log(spread) / 2
         np.testing.assert_allclose(ImageEvidence.of(X, y)(Z), expected, atol=1e-4)
 
     def test_a_rotation_of_the_space_changes_nothing(self):
@@ -63,7 +64,7 @@ class TestImageEvidence:
         assert np.isfinite(ImageEvidence.of(X, y)(X)).all()
         one = clusters([1], d=128)[0].repeat(60, axis=0)
         of_one = ImageEvidence.of(one, np.repeat([0, 1, 2], 20))(one)
-        np.testing.assert_allclose(of_one, 0, atol=1e-6)  # not a matter of rounding
+        np.testing.assert_allclose(of_one, -np.log(1 + 1 / 20) / 2, atol=1e-6)  # not a matter of rounding
         same = np.ones((6, 4), dtype=np.float32) / 2
         assert np.isfinite(ImageEvidence.of(same, np.array([0, 0, 0, 1, 1, 1]))(same)).all()
 
@@ -81,14 +82,22 @@ class TestCrossFit:
         assert not changed.all()  # images of its own fold have not seen it
         assert np.isfinite(found).all()
 
-    def test_a_single_image_has_no_evidence_of_its_own(self):
+    def test_a_single_image_teaches_all_folds_and_has_no_evidence_itself(self):
         X, y = clusters([1, 4, 1])
         found = cross_fit(X, y, np.arange(6), np.random.RandomState(0))
-        assert np.isnan(found[[0, 5], [0, 2]]).all()
-        assert np.isfinite(found[1:5, 1]).all()
+        assert np.isnan(found[[0, 5]]).all()
+        assert np.isfinite(found[1:5]).all()
+
+    def test_a_group_is_in_one_fold(self):
+        y, groups = np.repeat([0, 1, 2], [6, 5, 3]), np.array([0, 0, 1, 1, 2, 2, 3, 3, 3, 4, 4, 5, 5, 5])
+        fold = folds(y, 2, np.random.RandomState(0), groups)
+        assert all(len(set(fold[groups == group])) == 1 for group in range(6))
+        assert set(fold[y == 0]) == set(fold[y == 1]) == {0, 1}
+        assert groups_of_classes(y, groups).tolist() == [3, 2, 1]
+        assert groups_of_classes(y).tolist() == [6, 5, 3]
 
     def test_halves_share_out_every_class(self):
         y = np.repeat([0, 1, 2], [4, 5, 1])
-        half = two_halves(y, np.random.RandomState(0))
+        half = folds(y, 2, np.random.RandomState(0))
         assert sorted(np.bincount(half[y == 0])) == [2, 2]
         assert sorted(np.bincount(half[y == 1])) == [2, 3]

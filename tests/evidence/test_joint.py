@@ -40,13 +40,13 @@ class TestJointScore:
         def noise(rows, struck_out=None):
             return rng.normal(size=(len(rows), 3)), rng.normal(size=len(rows))
 
-        joint, _, _ = JointScore.fit(X, y, ["a", "b", "c"], np.random.RandomState(0), noise)
+        joint, *_ = JointScore.fit(X, y, ["a", "b", "c"], np.random.RandomState(0), noise)
         assert joint.weights[1] == 1
         assert joint.weights[0] < 0.2
 
     def test_parts_and_score_by_hand(self):
         X, y = clusters([6, 6, 6])
-        joint, _, _ = fit(X, y)
+        joint, *_ = fit(X, y)
         rng = np.random.default_rng(1)
         logits, text, G = rng.normal(size=(5, 3)), rng.normal(size=5), rng.normal(size=(5, 3))
         p = softmax(joint.posterior[0] * logits + joint.posterior[1] * G, axis=1)
@@ -58,7 +58,7 @@ class TestJointScore:
 
     def test_it_separates_what_no_class_resembles(self):
         X, y = clusters([10] * 5)
-        joint, _, cross_fitted = fit(X, y)
+        joint, _, cross_fitted, _ = fit(X, y)
         strange = clusters([50], seed=9)[0]
         text = (np.zeros((50, 5)), np.zeros(50))
         known = joint.parts(np.zeros((50, 5)), np.zeros(50), cross_fitted.evidence)
@@ -70,7 +70,7 @@ class TestJointScore:
     @pytest.mark.parametrize("counts", [[1], [9], [1, 1, 1], [1] * 50 + [2], [1, 30], [2, 2], [20, 1, 7]])
     def test_any_number_of_images_gives_finite_scores(self, counts, text):
         X, y = clusters(counts)
-        joint, rows, cross_fitted = fit(X, y, text=text)
+        joint, rows, cross_fitted, _ = fit(X, y, text=text)
         assert len(rows) == len(cross_fitted) >= 1
         k = len(counts)
         scores = joint.score(joint.parts(np.zeros((len(X), k)), np.zeros(len(X)), joint.images(X)))
@@ -79,13 +79,13 @@ class TestJointScore:
         assert 0 <= joint.weights.min() <= joint.weights.max() == 1
 
     def test_without_text_it_counts_for_nothing(self):
-        joint, _, _ = fit(*clusters([8, 8]), text=False)
+        joint, *_ = fit(*clusters([8, 8]), text=False)
         assert joint.weights[0] == 0
         assert joint.weights[1] == 1
 
     def test_classes_are_found_by_name_and_others_are_neutral(self):
         X, y = clusters([5, 5, 5])
-        joint, _, cross_fitted = fit(X, y)
+        joint, _, cross_fitted, _ = fit(X, y)
         for Z, whole in ((X, joint.images(X)), (cross_fitted, cross_fitted.evidence)):
             found = joint.evidence(Z, ["c2", "new", "c0"])
             np.testing.assert_array_equal(found[:, [0, 2]], whole[:, [2, 0]])
@@ -102,13 +102,13 @@ class TestJointScore:
         X, y = clusters([6] * 10)
         monkeypatch.setattr(module, "_CELLS", 200)
         monkeypatch.setattr(module, "_ROWS", 2)
-        _, rows, cross_fitted = fit(X, y)
+        _, rows, cross_fitted, _ = fit(X, y)
         assert len(rows) == len(cross_fitted) == 20
         assert (np.diff(rows) > 0).all()
 
     def test_rows_of_cross_fitted_images_are_chosen_as_of_an_array(self):
         X, y = clusters([4, 4])
-        _, _, whole = fit(X, y)
+        _, _, whole, _ = fit(X, y)
         part = whole[np.array([3, 1])]
         np.testing.assert_array_equal(np.asarray(part), X[[3, 1]])
         np.testing.assert_array_equal(part.evidence, whole.evidence[[3, 1]])
@@ -123,7 +123,7 @@ def test_false_rejections_are_about_the_promised_share():
         rng = np.random.default_rng(seed)
         order = rng.permutation(len(X))
         train, new = order[::2], order[1::2]
-        joint, _, cross_fitted = JointScore.fit(
+        joint, _, cross_fitted, _ = JointScore.fit(
             X[train], y[train], list("abcdef"), np.random.RandomState(seed)
         )
 
@@ -143,26 +143,26 @@ def test_one_image_a_class_warns_that_the_threshold_is_a_guess():
 
 
 def test_a_class_of_two_among_single_images_does_not_switch_text_off():
-    joint, _, _ = fit(*clusters([2, 1, 1, 1], spread=0.2))
+    joint, *_ = fit(*clusters([2, 1, 1, 1], spread=0.2))
     assert joint.weights[0] > 0.5
 
 
 def test_embeddings_of_another_width_are_refused():
-    joint, _, _ = fit(*clusters([4, 4]))
+    joint, *_ = fit(*clusters([4, 4]))
     with pytest.raises(InputError, match="5 columns, those of fit had 16"):
         joint.evidence(np.ones((3, 5)), joint.names)
 
 
 def test_one_class_left_keeps_its_clarity_out_of_the_score():
-    joint, _, _ = fit(*clusters([9, 9]))
+    joint, *_ = fit(*clusters([9, 9]))
     parts = joint.parts(np.zeros((4, 1)), np.zeros(4), np.zeros((4, 1)))
     assert (joint.shares(parts)[:, 2] == 0).all()
 
 
 @pytest.mark.parametrize("spoil", [{"weights": np.ones(2)}, {"names": ["c0"]}])
 def test_parts_that_do_not_fit_together_are_refused(spoil):
-    joint, _, cross_fitted = fit(*clusters([4, 4]))
+    joint, _, cross_fitted, _ = fit(*clusters([4, 4]))
     with pytest.raises(InputError):
         replace(joint, **spoil)
     with pytest.raises(InputError, match="a row for each image"):
-        replace(cross_fitted, shift=np.zeros(3))
+        replace(cross_fitted, evidence=np.zeros((3, 2)))
