@@ -99,12 +99,14 @@ def cross_fit(
 ) -> np.ndarray:
     """Evidence (len(rows), k) of some training images, each from the images of other folds.
 
-    A class of one image (one group) teaches all folds, and the row of that image is NaN; so is a class in
-    the rows of a fold that holds all its images. `rng` and `groups` are those of `folds`.
+    A class of one image (one group) teaches all folds, and the row of that image is NaN. Where all classes
+    are such, the images are shared out, and a row is NaN for the classes of its own fold. `rng` and `groups` are those of `folds`.
     """
     counts = np.bincount(y)
     fold = folds(y, N_FOLDS, rng, groups)
-    fold[groups_of_classes(y, groups)[y] == 1] = -1
+    is_alone = groups_of_classes(y, groups)[y] == 1
+    if not is_alone.all():
+        fold[is_alone] = -1
     evidence = np.full((len(rows), len(counts)), np.nan)
     for h in np.setdiff1d(fold[rows], [-1]):
         rest, ours = fold != h, fold[rows] == h

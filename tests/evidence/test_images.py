@@ -88,6 +88,12 @@ class TestCrossFit:
         assert np.isnan(found[[0, 5]]).all()
         assert np.isfinite(found[1:5]).all()
 
+    def test_where_all_are_single_they_see_each_other(self):
+        X, y = clusters([1] * 10)
+        found = cross_fit(X, y, np.arange(10), np.random.RandomState(0))
+        assert np.isnan(found[y, y]).all()
+        assert np.isfinite(found).sum(axis=1).tolist() == [8] * 10
+
     def test_a_group_is_in_one_fold(self):
         y, groups = np.repeat([0, 1, 2], [6, 5, 3]), np.array([0, 0, 1, 1, 2, 2, 3, 3, 3, 4, 4, 5, 5, 5])
         fold = folds(y, 2, np.random.RandomState(0), groups)
