@@ -27,7 +27,6 @@ from .vocabulary import (
     build_vocabulary,
     check_labels,
     name_classes,
-    replace_vocabulary,
     resolve_unknown_label,
 )
 
@@ -117,17 +116,21 @@ def fit_state(
     scores = calibration_scores(detector, state, images, of_images) if honest is None else honest[:, 0]
     calibrator = Calibrator.of(images, of_images, scores, detector.contamination, _WHOSE)
     if honest is not None:
-        state = replace(state, calibrator=calibrator)
-        now = np.stack([detector._score(state, images), own_scores(detector, state)[0]], axis=1)
-        calibrator = replace(calibrator, shift=honest - now)
+        calibrator = replace(calibrator, shift=shift_of(detector, state, calibrator, honest))
     return replace(state, calibrator=calibrator)
 
 
+def shift_of(detector: Any, state: FittedState, calibrator: Calibrator, honest: np.ndarray) -> np.ndarray:
+    """What honest scores (n, 2) have more than those by a state that the images have taught."""
+    state = replace(state, calibrator=calibrator)
+    now = detector._score(state, calibrator.images), own_scores(detector, state)[0]
+    return honest - np.stack(now, axis=1)
+
+
 def with_vocabulary(
-    detector: Any, state: FittedState, learned: Mapping[str, Any], class_names: ClassNames
+    detector: Any, state: FittedState, learned: Mapping[str, Any], vocabulary: Vocabulary
 ) -> FittedState:
     """The state with other classes, and with what was learned replaced by `learned`."""
-    vocabulary = replace_vocabulary(class_names, like=state.classes_)
     check_several(detector, vocabulary.names)
     model = detector._prepare(learned, vocabulary.names)
     changed = replace(state, vocabulary=vocabulary, learned=learned, model=model)
@@ -165,9 +168,9 @@ def recalibrate(detector: Any, state: FittedState, X: Any, y: Any, groups: Any =
         n_images = count_images(detector, X)
         rows, names, shift = np.arange(n_images), None, None
         if y is not None:
-            rows, names = _known_rows(state, check_labels(y, n_images))
+            rows, names = known_rows(state, check_labels(y, n_images))
         if groups is not None:
-            drawn = one_of_each(_numbered(groups, n_images)[rows], np.random.RandomState(0))
+            drawn = one_of_each(numbered_groups(groups, n_images)[rows], np.random.RandomState(0))
             rows, names = rows[drawn], None if names is None else [names[i] for i in drawn]
         needed = smallest_calibration_set(detector.contamination)
         if len(rows) < needed:
@@ -270,7 +273,7 @@ def check_answers(detector: Any, state: FittedState) -> None:
         raise PersistenceError(f"its {name} gives scores that are not finite.")
 
 
-def _numbered(groups: Any, n_images: int) -> np.ndarray:
+def numbered_groups(groups: Any, n_images: int) -> np.ndarray:
     """The number of each image's group."""
     return np.unique(check_labels(groups, n_images, "groups"), return_inverse=True)[1]
 
@@ -279,7 +282,7 @@ def _read_labels(
     detector: Any, y: Any, n_images: int, class_names: ClassNames | None, groups: Any
 ) -> _Labelled:
     rows = np.arange(n_images)
-    numbered = None if groups is None else _numbered(groups, n_images)
+    numbered = None if groups is None else numbered_groups(groups, n_images)
     if y is None and detector.training == "none":
         if class_names is None:
             raise VocabularyError("without y, class_names must say which classes are known.")
@@ -303,7 +306,7 @@ def _read_labels(
     return _Labelled(vocabulary, unknown_label, rows, targets, None if numbered is None else numbered[rows])
 
 
-def _known_rows(state: FittedState, labels: np.ndarray) -> tuple[np.ndarray, list[str]]:
+def known_rows(state: FittedState, labels: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """The rows that are not labelled unknown, and the names of their classes."""
     if len(labels) and (labels.dtype.kind == "U") != (state.classes_.dtype.kind == "U"):
         raise InputTypeError(

@@ -13,12 +13,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._fitting import check_answers, fit_state, label_sets, recalibrate, with_vocabulary
 from ._method import Method
+from ._more_images import warn_of_absent, with_images
 from ._reading import noting_models, read_images
 from ._sklearn import DOC_LINK, refuse_unknown, share_parameters, tag, with_defaults
 from ._state import FittedState
 from ._utils import check_between
+from .errors import InputError
 from .metrics import register_scorers
-from .vocabulary import ClassNames, mark_unknown
+from .vocabulary import ClassNames, Vocabulary, mark_unknown, replace_vocabulary
 
 if TYPE_CHECKING:
     from .inspection import Explanations
@@ -260,14 +262,15 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
         self._state = recalibrate(self, state, X, y, groups)
         return self
 
-    def set_vocabulary(self, class_names: ClassNames) -> Self:
-        """Replace the known classes: no images, no training, only their names through the text tower.
+    def set_vocabulary(
+        self, class_names: ClassNames, X: Any = None, y: Any = None, groups: Any = None
+    ) -> Self:
+        """Replace the known classes: no prompt is trained, only names go through the text tower.
 
-        Constructor parameters stay as they are. ``offset_`` is computed anew from the calibration
-        images kept from `fit`: each is scored in the new vocabulary with its own class added where it
-        is missing. Where all their classes stay, that is the same split-conformal threshold; where
-        they go, it carries the old classes' false-alarm rate over, a good guess without a guarantee;
-        `calibrate` with images of the new classes gives one.
+        Constructor parameters stay as they are. ``offset_`` is computed anew from the images kept from
+        `fit`: each is scored in the new vocabulary with its own class added where it is missing. Where all
+        their classes stay, that is the same threshold; where they go, it carries the old classes'
+        false-alarm rate over, a good guess without a guarantee; images of the new classes give one.
 
         Parameters
         ----------
@@ -275,6 +278,10 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
             All classes known from now on. In a sequence, the names are the labels where the detector
             was fitted on strings, and label i is the i-th name where it was fitted on numbers; the
             order is kept.
+        X : images or embeddings, as in `fit`, optional
+            Images of new classes, or more of known ones. Classes that stay keep what they have.
+        y, groups : array-like of shape (n,), optional
+            Their labels, among those of the new vocabulary, and groups; see `fit`.
 
         Raises
         ------
@@ -282,8 +289,15 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
             If a name is empty, duplicate or too long, or the detector cannot take new names.
         """
         state = self._fitted()
-        self._state = with_vocabulary(self, state, state.learned, class_names)
-        return self
+        return self._move(state, replace_vocabulary(class_names, like=state.classes_), X, y, groups)
+
+    def add_images(self, X: Any, y: Any, groups: Any = None) -> Self:
+        """More images of known classes, without training; parameters and errors as of `set_vocabulary`.
+
+        Detectors that know classes by images learn from them, and all take them for the threshold.
+        """
+        state = self._fitted()
+        return self._move(state, state.vocabulary, X, y, groups)
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters; ``recipe__n_negative=4`` and the like set a part of one."""
@@ -326,6 +340,15 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
 
     def __sklearn_tags__(self) -> Any:
         return tag(self, super().__sklearn_tags__())
+
+    def _move(self, state: FittedState, vocabulary: Vocabulary, X: Any, y: Any, groups: Any) -> Self:
+        if X is not None:
+            state = with_images(self, state, vocabulary, X, y, groups)
+        elif y is not None or groups is not None:
+            raise InputError("y and groups say nothing without their images, X.")
+        self._state = with_vocabulary(self, state, state.learned, vocabulary)
+        warn_of_absent(self._state)
+        return self
 
     def _fitted(self) -> FittedState:
         check_is_fitted(self)

@@ -199,14 +199,16 @@ class ScoreEnsemble(ClassifierMixin, BaseEstimator):
         scale = self._scale(members)
         return combine(members.scores(members.represent(X)), scale.references, self.method) - scale.offset
 
-    def set_vocabulary(self, class_names: ClassNames) -> Self:
+    def set_vocabulary(
+        self, class_names: ClassNames, X: Any = None, y: Any = None, groups: Any = None
+    ) -> Self:
         """Replace the known classes of all members, or of none where one cannot take them.
 
         The members in `detectors` stay as they are; copies change.
 
         Parameters
         ----------
-        class_names : sequence of str or mapping of label to str
+        class_names, X, y, groups
             See `NegPromptDetector.set_vocabulary`.
 
         Returns
@@ -220,7 +222,8 @@ class ScoreEnsemble(ClassifierMixin, BaseEstimator):
         InputError
             If a member is left without an image of a known class that could set the scale.
         """
-        members = [copy.copy(member).set_vocabulary(class_names) for member in self._members().detectors]
+        copies = map(copy.copy, self._members().detectors)
+        members = [member.set_vocabulary(class_names, X, y, groups) for member in copies]
         return self._adopt(members, getattr(self, "_all_used", False))
 
     def calibrate(self, X: Any = None, y: Any = None, groups: Any = None) -> Self:
@@ -231,8 +234,7 @@ class ScoreEnsemble(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X, y, groups : optional
-            Images of the known classes, their labels and groups, for all members; by default what each has
-            kept.
+            Known images, their labels and groups, for all members; by default what each has kept.
 
         Returns
         -------

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
 
-from .._fitting import with_vocabulary
 from .._utils import check_templates, unit_rows
 from ..bank import TextBank
 from ..errors import InputError, InputTypeError, VocabularyError
-from ..vocabulary import ClassNames
+from ..vocabulary import ClassNames, replace_vocabulary
 from ..words import embed_names
 from ._text_bank import TextBankDetector
 
@@ -30,13 +30,23 @@ class ZeroShotDetector(TextBankDetector):
         self.templates = templates
         self.text_bank = text_bank
 
-    def set_vocabulary(self, class_names: ClassNames, text_bank: TextBank | np.ndarray | None = None) -> Self:
+    def set_vocabulary(
+        self,
+        class_names: ClassNames,
+        X: Any = None,
+        y: Any = None,
+        groups: Any = None,
+        *,
+        text_bank: TextBank | np.ndarray | None = None,
+    ) -> Self:
         """Replace the known classes; see `NegPromptDetector.set_vocabulary`.
 
         Parameters
         ----------
         class_names : sequence of str or mapping of label to str
             All classes known from now on.
+        X, y, groups : optional
+            Images of them for the threshold.
         text_bank : TextBank or ndarray of shape (k, d), optional
             Their text embeddings, for detectors that were constructed with a text bank.
 
@@ -45,10 +55,10 @@ class ZeroShotDetector(TextBankDetector):
         self
         """
         if text_bank is None:
-            return super().set_vocabulary(class_names)
+            return super().set_vocabulary(class_names, X, y, groups)
         state = self._fitted()
-        self._state = with_vocabulary(self, state, {**state.learned, "given_bank_": text_bank}, class_names)
-        return self
+        state = replace(state, learned={**state.learned, "given_bank_": text_bank})
+        return self._move(state, replace_vocabulary(class_names, like=state.classes_), X, y, groups)
 
     def _check_parameters(self) -> None:
         super()._check_parameters()

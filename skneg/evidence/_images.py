@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -76,13 +76,55 @@ class ImageEvidence:
     def __call__(self, Z: np.ndarray) -> np.ndarray:
         """Evidence (n, k), float64, of embeddings (n, d)."""
         # In float64: expanded squares lose digits, and the last ones depend on the size of the batch.
-        means = self.means.astype(np.float64)
-        U = (np.asarray(Z, dtype=np.float64) - self.centre) @ self.whitener.astype(np.float64)
+        means, U = self.means.astype(np.float64), self._whiten(Z)
         norms, of_means = (np.einsum("nd,nd->n", part, part) for part in (U, means))
         squares = norms[:, None] - 2 * U @ means.T + of_means
         spread = 1 + 1 / self.counts
         own = np.log(_NU + np.maximum(squares, 0) / spread) + np.log(spread) / 2
         return np.log(_NU + norms)[:, None] / 2 - own
+
+    def add(self, Z: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> tuple[Self, np.ndarray]:
+        """With more images in the class means; centre and covariance stay.
+
+        Parameters
+        ----------
+        Z : ndarray of shape (n, d)
+        y : ndarray of shape (n,), int
+            Their classes; numbers from k on are new classes.
+        groups : ndarray of shape (n,), int, optional
+            See `folds`.
+
+        Returns
+        -------
+        ImageEvidence
+        evidence : ndarray of shape (n, number of classes)
+            Of these images, that for their own class without themselves (without their group); NaN where
+            nothing is left.
+        """
+        U = self._whiten(Z)
+        known, k = len(self.counts), max(len(self.counts), y.max() + 1)
+        counts = np.bincount(y, minlength=k)
+        counts[:known] += self.counts
+        sums = np.zeros((k, U.shape[1]))
+        sums[:known] = self.means * self.counts[:, None].astype(np.float64)
+        np.add.at(sums, y, U)
+        more = replace(self, means=(sums / counts[:, None]).astype(np.float32), counts=counts)
+        evidence = more(Z)
+        of = np.stack([y, np.arange(len(y)) if groups is None else groups])
+        units = np.unique(of, axis=1, return_inverse=True)[1].ravel()
+        of_unit = np.zeros((units.max() + 1, U.shape[1]))
+        np.add.at(of_unit, units, U)
+        left = counts[y] - np.bincount(units)[units]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            gaps = U - (sums[y] - of_unit[units]) / left[:, None]
+            spread = 1 + 1 / left
+            own = np.log(_NU + np.square(gaps).sum(axis=1) / spread) + np.log(spread) / 2
+        background = np.log(_NU + np.square(U).sum(axis=1)) / 2
+        evidence[np.arange(len(y)), y] = np.where(left > 0, background - own, np.nan)
+        return more, evidence
+
+    def _whiten(self, Z: np.ndarray) -> np.ndarray:
+        return (np.asarray(Z, dtype=np.float64) - self.centre) @ self.whitener.astype(np.float64)
 
 
 def _float32(*arrays: np.ndarray) -> tuple[Any, Any, Any]:
@@ -100,7 +142,8 @@ def cross_fit(
     """Evidence (len(rows), k) of some training images, each from the images of other folds.
 
     A class of one image (one group) teaches all folds, and the row of that image is NaN. Where all classes
-    are such, the images are shared out, and a row is NaN for the classes of its own fold. `rng` and `groups` are those of `folds`.
+    are such, the images are shared out, and a row is NaN for the classes of its own fold. `rng` and `groups`
+    are those of `folds`.
     """
     counts = np.bincount(y)
     fold = folds(y, N_FOLDS, rng, groups)

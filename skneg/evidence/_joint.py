@@ -76,7 +76,8 @@ class JointScore:
     weights, centres, scales : ndarray of shape (3,)
         Of the parts, in the order of `PARTS`.
     neutral : float
-        Image evidence, in nats, of a class without images.
+        Image evidence, in nats, of a class without images, in the posterior. In the score it has the usual
+        one (`centres`): nothing speaks against what nothing is known of.
     """
 
     images: ImageEvidence
@@ -189,7 +190,7 @@ class JointScore:
         return fitted, rows, CrossFitted(X[rows], evidence.astype(np.float32)), honest
 
     def evidence(self, Z: Any, names: Sequence[str]) -> np.ndarray:
-        """Evidence (n, k) of images for classes by name; `neutral` for those without images.
+        """Evidence (n, k) of images for classes by name; NaN for those without images.
 
         Parameters
         ----------
@@ -204,7 +205,7 @@ class JointScore:
             return np.asarray(known, dtype=np.float64)
         place = {name: i for i, name in enumerate(self.names)}
         found = [(column, place[name]) for column, name in enumerate(names) if name in place]
-        evidence = np.full((len(known), len(names)), self.neutral)
+        evidence = np.full((len(known), len(names)), np.nan)
         if found:
             columns, sources = map(list, zip(*found, strict=True))
             evidence[:, columns] = known[:, sources]
@@ -212,7 +213,8 @@ class JointScore:
 
     def logits(self, logits: np.ndarray, evidence: np.ndarray) -> np.ndarray:
         """Logits (n, k) of the posterior."""
-        return self.posterior[0] * logits + self.posterior[1] * evidence
+        known = np.where(np.isnan(evidence), self.neutral, evidence)
+        return self.posterior[0] * logits + self.posterior[1] * known
 
     def parts(self, logits: np.ndarray, text: np.ndarray, evidence: np.ndarray) -> np.ndarray:
         """The three parts (n, 3), as they are."""
@@ -221,7 +223,8 @@ class JointScore:
         clarity = np.full(len(p), self.centres[2])  # one class is never unclear
         if p.shape[1] > 1:
             clarity = _clearest(both)[1]
-        return np.stack([text, (p * evidence).sum(axis=1), clarity], axis=1)
+        images = np.where(np.isnan(evidence), self.centres[1], evidence)
+        return np.stack([text, (p * images).sum(axis=1), clarity], axis=1)
 
     def class_parts(self, parts: np.ndarray, logits: np.ndarray, evidence: np.ndarray) -> np.ndarray:
         """From the parts (n, 3) of images to those (n, k, 3) with each class in the place of all."""
@@ -232,7 +235,42 @@ class JointScore:
             clarity = log_p - np.log(-np.expm1(np.minimum(log_p, -_TINY)))
             first, odds = _clearest(both)
             clarity[np.arange(len(both)), first] = odds
-        return np.stack([parts[:, :1] + log_softmax(logits, axis=1), evidence, clarity], axis=2)
+        images = np.where(np.isnan(evidence), self.centres[1], evidence)
+        return np.stack([parts[:, :1] + log_softmax(logits, axis=1), images, clarity], axis=2)
+
+    def add(
+        self, Z: np.ndarray, names: Sequence[str], seen: Any, groups: np.ndarray | None = None
+    ) -> tuple[Self, CrossFitted, np.ndarray]:
+        """With more images, of these classes or of new ones; weights and covariance stay.
+
+        Parameters
+        ----------
+        Z : ndarray of shape (n, d)
+        names : sequence of str
+            The class of each image.
+        seen : CrossFitted, or ndarray of shape (m, d) that taught nothing
+            Images that set a threshold so far.
+        groups : ndarray of shape (n,), int, optional
+            See `folds`.
+
+        Returns
+        -------
+        JointScore
+        cross_fitted : CrossFitted
+            Those of `seen`, and the new ones that have others of their class beside them.
+        rows : ndarray of int
+            Which of the new ones these are.
+        """
+        every = list(dict.fromkeys([*self.names, *names]))
+        y = np.array([every.index(name) for name in names])
+        images, evidence = self.images.add(Z, y, groups)
+        rows = np.flatnonzero(np.isfinite(evidence[np.arange(len(y)), y]))
+        old = images(np.asarray(seen))
+        if isinstance(seen, CrossFitted):
+            old[:, : len(self.names)] = seen.evidence
+        both = np.concatenate([old, evidence[rows]]).astype(np.float16).astype(np.float32)
+        kept = np.concatenate([np.asarray(seen), Z[rows]])
+        return replace(self, images=images, names=every), CrossFitted(kept, both), rows
 
     def shares(self, parts: np.ndarray) -> np.ndarray:
         """What each part, centred, scaled and weighted, adds to the score; parts are (..., 3)."""

@@ -106,7 +106,9 @@ def _parts_of_the_score(detector: Any, state: FittedState, Z: np.ndarray) -> dic
     text, images, clarity = state.joint_score_.shares(parts).T
     columns = {"text_evidence": text, "image_evidence": images, "clarity": clarity}
     if set(state.class_names_) & set(state.joint_score_.names):  # else all are neutral
-        columns["image_class"] = state.classes_[evidence.argmax(axis=1)]
+        columns["image_class"] = state.classes_[
+            np.where(np.isnan(evidence), -np.inf, evidence).argmax(axis=1)
+        ]
     if hasattr(state, "text_bank_"):
         columns["text_class"] = state.classes_[logits.argmax(axis=1)]
     return columns

@@ -83,13 +83,28 @@ class TestJointScore:
         assert joint.weights[0] == 0
         assert joint.weights[1] == 1
 
-    def test_classes_are_found_by_name_and_others_are_neutral(self):
+    def test_classes_are_found_by_name_and_others_say_nothing(self):
         X, y = clusters([5, 5, 5])
         joint, _, cross_fitted, _ = fit(X, y)
         for Z, whole in ((X, joint.images(X)), (cross_fitted, cross_fitted.evidence)):
             found = joint.evidence(Z, ["c2", "new", "c0"])
             np.testing.assert_array_equal(found[:, [0, 2]], whole[:, [2, 0]])
-            assert (found[:, 1] == joint.neutral).all()
+            assert np.isnan(found[:, 1]).all()
+        logits, text = np.zeros((15, 3)), np.zeros(15)
+        found = joint.evidence(X, ["c2", "new", "c0"])
+        neutral = np.where(np.isnan(found), joint.neutral, found)
+        p = softmax(joint.logits(logits, neutral), axis=1)
+        usual = np.where(np.isnan(found), joint.centres[1], found)
+        np.testing.assert_allclose(joint.parts(logits, text, found)[:, 1], (p * usual).sum(axis=1))
+
+    def test_parts_of_a_class_are_those_of_the_mixture_where_one_class_has_it_all(self):
+        joint, *_ = fit(*clusters([5, 5, 5]))
+        logits = np.array([[90.0, 0, 0], [0, 90, 0]]) / joint.posterior[0]
+        text, G = np.array([1.0, 2.0]), np.array([[0.5, -3, -3], [-3, 0.25, -3]])
+        parts = joint.parts(logits, text, G)
+        of_classes = joint.class_parts(parts, logits, G)
+        np.testing.assert_allclose(of_classes[[0, 1], [0, 1]], parts, atol=1e-6)
+        assert (joint.score(of_classes)[:, 2] < joint.score(parts) - 1).all()
 
     def test_the_same_seed_gives_the_same_bits(self):
         X, y = clusters([7, 3, 5])

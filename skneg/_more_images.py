@@ -1,0 +1,107 @@
+"""More images for a fitted detector, of its classes or of new ones, without training prompts."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ._crossfit import cross_fit_detector
+from ._fitting import known_rows, numbered_groups, shift_of
+from ._reading import count_images, read_images
+from ._state import FittedState
+from ._utils import stacklevel_outside
+from .errors import CalibrationWarning, InputError
+from .threshold import Calibrator, one_of_each
+from .vocabulary import Vocabulary, check_labels
+
+
+def with_images(
+    detector: Any, state: FittedState, vocabulary: Vocabulary, X: Any, y: Any, groups: Any
+) -> FittedState:
+    """The state with images of the classes of a vocabulary, which takes the place of the state's own next.
+
+    The joint score adds them to its class means; detectors that know classes by their images keep them with
+    the others; to all others they say only how known images score.
+    """
+    n_images = count_images(detector, X)
+    future = replace(state, vocabulary=vocabulary)
+    rows, names = known_rows(future, check_labels(y, n_images))
+    if len(rows) == 0:
+        raise InputError("X holds no image of a known class.")
+    numbers = None if groups is None else numbered_groups(groups, n_images)[rows]
+    Z = detector._represent(read_images(detector, X, state))[rows]
+    learned, old = dict(state.learned), state.calibrator
+    of_old = _names_of_old(detector, state)
+    if "joint_score_" in learned:
+        learned["joint_score_"], images, kept = learned["joint_score_"].add(Z, names, old.images, numbers)
+        calibrator = _longer(old, images, [*of_old, *(names[i] for i in kept)])
+        return replace(state, learned=learned, calibrator=calibrator)
+    if "train_embeddings_" not in learned:
+        if not isinstance(old.images, np.ndarray):
+            raise InputError(
+                f"{type(detector).__name__} keeps more of an image than its embedding, and takes images for "
+                "the threshold by calibrate(X, y)."
+            )
+        kept = np.arange(len(rows)) if numbers is None else one_of_each(numbers, np.random.RandomState(0))
+        images = np.concatenate([old.images, Z[kept]])
+        return replace(state, calibrator=_longer(old, images, [*of_old, *(names[i] for i in kept)]))
+    learned["train_embeddings_"] = np.concatenate([learned["train_embeddings_"], Z])
+    learned["train_names_"] = np.concatenate([learned["train_names_"], names])
+    if old.shift is None:  # held out, or given to calibrate
+        return replace(state, learned=learned, calibrator=replace(old, names=of_old))
+    return replace(state, learned=learned, calibrator=_cross_fitted(detector, future, learned, numbers))
+
+
+def warn_of_absent(state: FittedState) -> None:
+    """Say which classes have no images, where images are part of the score."""
+    joint = getattr(state, "joint_score_", None)
+    absent = [] if joint is None else [name for name in state.class_names_ if name not in joint.names]
+    if absent and hasattr(state, "text_bank_"):
+        warnings.warn(
+            f"{len(absent)} of {len(state.class_names_)} classes have no images, {absent[0]!r} among them: "
+            "what is like them is judged by text, and how many of their images the threshold rejects was not "
+            "measured. Give images of them: set_vocabulary(names, X, y), or calibrate(X, y).",
+            CalibrationWarning,
+            stacklevel=stacklevel_outside(),
+        )
+
+
+def _names_of_old(detector: Any, state: FittedState) -> list[str]:
+    names = state.calibrator.names
+    if names is not None:
+        return names
+    raise InputError(
+        "the images that set the threshold have no labels, so images of other classes cannot stand beside "
+        "them: calibrate(X, y) with labels first."
+    )
+
+
+def _longer(old: Calibrator, images: Any, names: list[str]) -> Calibrator:
+    shift = old.shift
+    if shift is not None:
+        shift = np.concatenate([shift, np.zeros((len(names) - len(shift), 2))])
+    return replace(old, images=images, names=names, shift=shift)
+
+
+def _cross_fitted(
+    detector: Any, future: FittedState, learned: dict[str, Any], numbers: np.ndarray | None
+) -> Calibrator:
+    """All training images of the vocabulary, each scored by what the others teach."""
+    names, place = learned["train_names_"], {name: i for i, name in enumerate(future.class_names_)}
+    rows = np.flatnonzero([name in place for name in names])
+    Z, targets = learned["train_embeddings_"][rows], np.array([place[names[row]] for row in rows])
+    groups = None
+    if numbers is not None:  # the images so far are each their own
+        n_old = len(names) - len(numbers)
+        groups = np.concatenate([np.arange(n_old), n_old + numbers])[rows]
+    seed = learned["seed_"]
+    held, honest = cross_fit_detector(detector, Z, targets, future.class_names_, seed, groups)
+    if len(held) == 0:
+        return future.calibrator
+    known = [str(name) for name in names[rows][held]]
+    calibrator = Calibrator.of(Z[held], known, honest[:, 0], detector.contamination, "the threshold")
+    state = replace(future, learned=learned, model=detector._prepare(learned, future.class_names_))
+    return replace(calibrator, shift=shift_of(detector, state, calibrator, honest))
