@@ -20,7 +20,8 @@ from ._state import FittedState
 from ._utils import check_between
 from .errors import InputError
 from .metrics import register_scorers
-from .vocabulary import ClassNames, Vocabulary, mark_unknown, replace_vocabulary
+from .threshold import offset_by_unknown
+from .vocabulary import ClassNames, Vocabulary, check_labels, mark_unknown, replace_vocabulary
 
 if TYPE_CHECKING:
     from .inspection import Explanations
@@ -260,6 +261,31 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
         state = self._fitted()
         self._check_parameters()
         self._state = recalibrate(self, state, X, y, groups)
+        return self
+
+    def calibrate_unknown(
+        self, X: Any, y: Any = None, *, accepted: float | None = None, cost: float | None = None
+    ) -> Self:
+        """Set the threshold by images that are known to be unknown, beside those that have set it so far.
+
+        Until `calibrate` or `set_vocabulary` sets it by `contamination` again; p-values do not change.
+
+        Parameters
+        ----------
+        X : images or embeddings, as in `fit`
+        y : array-like of shape (n,), optional
+            Labels; rows labelled ``unknown_label_`` are used. By default all rows are.
+        accepted, cost : float, optional
+            One of both: the share of new unknown images that may be accepted; or what one of them costs, in
+            rejected known ones. See `skneg.threshold.offset_by_unknown`, also for errors.
+        """
+        state, scores = self._fitted(), self.score_samples(X)
+        if y is not None:
+            scores = scores[check_labels(y, len(scores)) == state.unknown_label]
+        if len(scores) == 0:
+            raise InputError(f"no row is labelled {state.unknown_label!r}, unknown.")
+        offset = offset_by_unknown(state.calibrator.scores, scores, accepted, cost)
+        self._state = replace(state, calibrator=replace(state.calibrator, offset=offset))
         return self
 
     def set_vocabulary(

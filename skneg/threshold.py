@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from ._utils import stacklevel_outside
+from ._utils import check_between, stacklevel_outside
 from .errors import CalibrationWarning, InputError
 
 _SHARE = 0.2  # of the training images that `calibration="auto"` and "holdout" hold out
@@ -189,6 +189,47 @@ def conformal_offset(scores: np.ndarray, contamination: float) -> float:
             f"{smallest_calibration_set(contamination)} are needed."
         )
     return float(values[rank - 1])
+
+
+def offset_by_unknown(
+    known: np.ndarray, unknown: np.ndarray, accepted: float | None = None, cost: float | None = None
+) -> float:
+    """Threshold from scores of unknown images beside those of known ones.
+
+    Parameters
+    ----------
+    known, unknown : ndarray of shape (n,), (m,)
+        Scores.
+    accepted : float, optional
+        Share of new unknown images that may be accepted, on average: the threshold is the mirror image of
+        `conformal_offset`.
+    cost : float, optional
+        What one accepted unknown image costs, in rejected known ones: the threshold has the smallest
+        ``share of known rejected + cost * share of unknown accepted``.
+
+    Raises
+    ------
+    InputError
+        If there are too few unknown images for `accepted`, or not exactly one of both is given.
+    """
+    if (accepted is None) == (cost is None):
+        raise InputError("say either accepted=<share of unknown images> or cost=<of one accepted>.")
+    if accepted is not None:
+        check_between("accepted", accepted, 0, 1)
+        try:
+            return float(np.nextafter(-conformal_offset(-unknown, accepted), np.inf))
+        except InputError as error:
+            raise InputError(
+                f"{len(unknown)} unknown images are too few for accepted={accepted}: at least "
+                f"{smallest_calibration_set(accepted)} are needed."
+            ) from error
+    assert cost is not None
+    check_between("cost", cost, 0, np.inf)
+    known, unknown = np.sort(known), np.sort(unknown)
+    places = np.unique(np.concatenate([known, np.nextafter(unknown, np.inf)]))
+    rejected = np.searchsorted(known, places) / len(known)
+    let_in = 1 - np.searchsorted(unknown, places) / len(unknown)
+    return float(places[np.argmin(rejected + cost * let_in)])
 
 
 def smallest_calibration_set(contamination: float) -> int:

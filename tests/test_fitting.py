@@ -5,7 +5,15 @@ from functools import partial
 import numpy as np
 import pytest
 
-from skneg import CalibrationWarning, KNNDetector, LinearProbeDetector, MCMDetector, NegPromptDetector
+import skneg
+from skneg import (
+    CalibrationWarning,
+    CLIPImageEncoder,
+    KNNDetector,
+    LinearProbeDetector,
+    MCMDetector,
+    NegPromptDetector,
+)
 from skneg._fitting import calibration_scores, check_answers
 from skneg.errors import InputError, PersistenceError
 
@@ -165,3 +173,26 @@ class TestLabelSets:
             detector.predict_set(embedded[0])
         with pytest.raises(InputError, match="alpha"):
             detector.predict_set(embedded[0], alpha=1)
+
+
+class TestUnknownImages:
+    def test_they_set_the_threshold_and_a_file_keeps_it(self, embedded, strange_scenes, tmp_path):
+        X, y = embedded
+        strange = CLIPImageEncoder(model="skneg-tiny").transform(strange_scenes)
+        detector = KNNDetector(random_state=0).fit(X, y)
+        before, p_values = detector.offset_, detector.p_values(strange)
+        table = np.concatenate([X[:9], strange]), [*y[:9], *["unknown"] * len(strange)]
+        detector.calibrate_unknown(*table, accepted=0.1)
+        assert (detector.predict(strange) != "unknown").mean() <= 0.1
+        assert detector.offset_ != before
+        np.testing.assert_array_equal(detector.p_values(strange), p_values)
+        detector.save(tmp_path / "d.skneg")
+        assert skneg.load(tmp_path / "d.skneg").offset_ == detector.offset_
+        dear = detector.calibrate_unknown(strange, cost=100).offset_
+        assert dear >= detector.calibrate_unknown(strange, cost=0.01).offset_
+        assert detector.calibrate().offset_ == before
+
+    def test_without_one_it_is_refused(self, embedded):
+        detector = KNNDetector(random_state=0).fit(*embedded)
+        with pytest.raises(InputError, match="no row is labelled 'unknown'"):
+            detector.calibrate_unknown(*embedded, cost=1)

@@ -4,6 +4,7 @@ import pytest
 from skneg.errors import InputError
 from skneg.threshold import (
     conformal_offset,
+    offset_by_unknown,
     p_values,
     relative_ranks,
     smallest_calibration_set,
@@ -63,3 +64,38 @@ def test_relative_ranks_lose_no_order():
     ranks = relative_ranks(scores, np.sort(np.random.default_rng(4).normal(size=30)))
     assert (np.diff(ranks) > 0).all()
     assert 0 < ranks[0] < ranks[-1] < 1
+
+
+class TestUnknown:
+    def test_the_share_of_accepted_unknown_images_holds_on_average(self):
+        rng, shares = np.random.default_rng(0), []
+        for _ in range(2000):
+            offset = offset_by_unknown(np.array([]), rng.normal(size=29), accepted=0.1)
+            shares.append((rng.normal(size=50) >= offset).mean())
+        assert 0.1 - 1 / 30 < np.mean(shares) < 0.1 + 0.005
+
+    @pytest.mark.parametrize("cost", [0.01, 0.5, 2.0, 100.0])
+    def test_the_cost_is_the_smallest_of_all_thresholds(self, cost):
+        rng = np.random.default_rng(1)
+        known, unknown = rng.normal(1, 1, 40), rng.normal(-1, 1, 30)
+
+        def price(t):
+            return (known < t).mean() + cost * (unknown >= t).mean()
+
+        found = offset_by_unknown(known, unknown, cost=cost)
+        every = np.concatenate([known, unknown, np.nextafter(unknown, np.inf), [-9, 9]])
+        assert price(found) == pytest.approx(min(map(price, every)))
+
+    @pytest.mark.parametrize(
+        ("choice", "message"),
+        [
+            ({}, "either accepted"),
+            ({"accepted": 0.1, "cost": 1}, "either accepted"),
+            ({"accepted": 0.05}, "5 unknown images are too few for accepted=0.05: at least 19"),
+            ({"accepted": 2}, "accepted"),
+            ({"cost": -1}, "cost"),
+        ],
+    )
+    def test_what_cannot_be_chosen_is_refused(self, choice, message):
+        with pytest.raises(InputError, match=message):
+            offset_by_unknown(np.arange(5.0), np.arange(5.0), **choice)
