@@ -255,7 +255,9 @@ def minimise(
 ) -> dict[str, np.ndarray]:
     """Minimise the sum of the terms; returns every term at every step."""
     record: dict[str, list[float]] = {}
-    with tqdm(batches, total=steps, desc=f"{stage} prompts", unit="step", disable=not verbose) as bar:
+    with tqdm(
+        batches, total=steps, desc=f"{stage} prompts", unit="step", disable=not (verbose and steps)
+    ) as bar:
         for step, (x, y) in enumerate(bar):
             terms = loss_terms(x, y)
             total = torch.stack(list(terms.values())).sum()
