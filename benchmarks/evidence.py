@@ -70,7 +70,7 @@ def photos(root: Path, seed: int) -> Iterator[Case]:
 def halves(root: Path, seed: int) -> Iterator[Case]:
     with np.load(root / "clip-vitb32-features" / "fewshot.npz") as arrays:
         held = {name: arrays[name] for name in arrays.files}
-    for key, far in (("oxford_flowers", "dtd"), ("dtd", "oxford_flowers")):
+    for key, far in (("oxford_flowers", "dtd"), ("dtd", "oxford_flowers"), ("fgvc", "dtd")):
         names = held[f"{key}_names"].tolist()
         known = np.sort(np.random.RandomState(seed).permutation(len(names))[: len(names) // 2])
         parts = []

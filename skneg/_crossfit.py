@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ._state import FittedState
-from .evidence import N_FOLDS, folds, groups_of_classes
+from .evidence import N_FOLDS, folds, taught_to_all
 from .vocabulary import Vocabulary
 
 _MOST = 5000  # images that are kept to set a threshold
@@ -42,11 +42,13 @@ def cross_fit_detector(
     rng = np.random.RandomState(seed)
     trains_prompts = detector.training == "prompts"
     fold = folds(targets, 2 if trains_prompts else N_FOLDS, rng, groups)
-    fold[groups_of_classes(targets, groups)[targets] == 1] = -1  # such a class teaches all folds
+    fold[taught_to_all(targets, groups)] = -1
     wanted = np.zeros(len(targets), dtype=bool)
     wanted[rng.permutation(len(targets))[:_MOST]] = True
     wanted[fold == -1] = False
-    absent = np.setdiff1d(np.arange(len(names)), targets) if trains_prompts else np.array([], dtype=int)
+    by_name = np.arange(len(names)) if detector.reads_names else np.array([], dtype=int)
+    if trains_prompts:
+        by_name = np.setdiff1d(by_name, targets)
     honest = np.full((len(targets), 2), np.nan)
     for h in np.unique(fold[wanted]):
         rest = np.flatnonzero(fold != h)
@@ -54,7 +56,7 @@ def cross_fit_detector(
         ours = np.flatnonzero((fold == h) & wanted & np.isin(targets, present))
         if len(ours) == 0 or (len(present) < 2 and not detector.one_class):
             continue
-        kept = np.union1d(present, absent)
+        kept = np.union1d(present, by_name)
         known = [names[c] for c in kept]
         numbers = np.searchsorted(kept, targets)
         learned = detector._learn(

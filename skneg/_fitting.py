@@ -95,9 +95,9 @@ def fit_state(
             held, images, honest = cross_fitted
         if len(held) == 0:
             warnings.warn(
-                "no image has another of its class beside it, which could say how a new one scores. The "
-                "threshold comes from the training images, and rejects more of the known classes than "
-                "`contamination` says. Give more images, here or to calibrate.",
+                "no image has another of its class, and of another group, beside it, which could say how a "
+                "new one scores. The threshold comes from the training images, and rejects more of the known "
+                "classes than `contamination` says. Give more images, here or to calibrate.",
                 CalibrationWarning,
                 stacklevel=stacklevel_outside(),
             )
@@ -115,9 +115,41 @@ def fit_state(
     )
     scores = calibration_scores(detector, state, images, of_images) if honest is None else honest[:, 0]
     calibrator = Calibrator.of(images, of_images, scores, detector.contamination, _WHOSE)
+    needed = smallest_calibration_set(detector.contamination)
+    n_groups = len(held) if groups is None or not crosses else len(np.unique(groups[held]))
+    if n_groups < needed <= len(held):
+        warnings.warn(
+            f"{_WHOSE} comes from {n_groups} groups of images, and images of one group are no new draws: for "
+            f"contamination={detector.contamination}, {needed} groups would be needed to be sure of it.",
+            CalibrationWarning,
+            stacklevel=stacklevel_outside(),
+        )
     if honest is not None:
         calibrator = replace(calibrator, shift=shift_of(detector, state, calibrator, honest))
+    elif crosses:
+        calibrator = replace(calibrator, shift=np.zeros((len(held), 2)))
     return replace(state, calibrator=calibrator)
+
+
+def cross_fitted_again(detector: Any, state: FittedState) -> Calibrator | None:
+    """The threshold of a state with other classes, images or parameters, where all its images are kept.
+
+    None where they are not, or where other images have set the threshold.
+    """
+    if state.calibrator.shift is None or "train_embeddings_" not in state.learned:
+        return None
+    place = {name: i for i, name in enumerate(state.class_names_)}
+    rows = np.flatnonzero([name in place for name in state.train_names_])
+    names, Z = state.train_names_[rows].tolist(), state.train_embeddings_[rows]
+    targets = np.array([place[name] for name in names])
+    groups = _or_none(state.train_groups_[rows])
+    held, honest = cross_fit_detector(detector, Z, targets, state.class_names_, state.seed_, groups)
+    if len(held) == 0:
+        scores, shift = detector._score(state, Z), np.zeros((len(rows), 2))
+        return Calibrator.of(Z, names, scores, detector.contamination, _WHOSE, shift)
+    known = [names[row] for row in held]
+    calibrator = Calibrator.of(Z[held], known, honest[:, 0], detector.contamination, _WHOSE)
+    return replace(calibrator, shift=shift_of(detector, state, calibrator, honest))
 
 
 def shift_of(detector: Any, state: FittedState, calibrator: Calibrator, honest: np.ndarray) -> np.ndarray:
@@ -134,6 +166,9 @@ def with_vocabulary(
     check_several(detector, vocabulary.names)
     model = detector._prepare(learned, vocabulary.names)
     changed = replace(state, vocabulary=vocabulary, learned=learned, model=model)
+    again = cross_fitted_again(detector, changed)
+    if again is not None:
+        return replace(changed, calibrator=again)
     images, of_images, shift = (getattr(state.calibrator, part) for part in ("images", "names", "shift"))
     if of_images is None and not set(state.class_names_) <= set(vocabulary.names):
         warnings.warn(
@@ -164,6 +199,9 @@ def recalibrate(detector: Any, state: FittedState, X: Any, y: Any, groups: Any =
     if X is None:
         if y is not None or groups is not None:
             raise InputError("calibrate got y or groups without X: they say nothing without their images.")
+        again = cross_fitted_again(detector, state)
+        if again is not None:
+            return replace(state, calibrator=again)
     else:
         n_images = count_images(detector, X)
         rows, names, shift = np.arange(n_images), None, None
@@ -263,6 +301,9 @@ def check_answers(detector: Any, state: FittedState) -> None:
     """Refuse a state whose parts do not fit together, by having it score one image that it has kept."""
     if detector.needs == "pixels":
         return  # its scores need the model, which is loaded when first needed
+    kept = {len(value) for key, value in state.learned.items() if key.startswith("train_")}
+    if len(kept) > 1:
+        raise PersistenceError(f"its {type(detector).__name__} keeps training images of different numbers.")
     with np.errstate(all="ignore"):
         image = state.calibrator.images[np.arange(1)]
         score, posterior = detector._score(state, image), detector._posterior(state, image)
@@ -275,14 +316,19 @@ def check_answers(detector: Any, state: FittedState) -> None:
 
 def numbered_groups(groups: Any, n_images: int) -> np.ndarray:
     """The number of each image's group."""
-    return np.unique(check_labels(groups, n_images, "groups"), return_inverse=True)[1]
+    return np.unique(check_labels(groups, n_images, "groups", of_classes=False), return_inverse=True)[1]
+
+
+def _or_none(numbers: np.ndarray) -> np.ndarray | None:
+    """Numbers of groups, or None where each image is its own."""
+    return None if len(np.unique(numbers)) == len(numbers) else numbers
 
 
 def _read_labels(
     detector: Any, y: Any, n_images: int, class_names: ClassNames | None, groups: Any
 ) -> _Labelled:
     rows = np.arange(n_images)
-    numbered = None if groups is None else numbered_groups(groups, n_images)
+    numbered = None if groups is None else _or_none(numbered_groups(groups, n_images))
     if y is None and detector.training == "none":
         if class_names is None:
             raise VocabularyError("without y, class_names must say which classes are known.")

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ._crossfit import cross_fit_detector
-from ._fitting import known_rows, numbered_groups, shift_of
+from ._fitting import known_rows, numbered_groups
 from ._reading import count_images, read_images
 from ._state import FittedState
 from ._utils import stacklevel_outside
@@ -50,13 +49,14 @@ def with_images(
         return replace(state, calibrator=_longer(old, images, [*of_old, *(names[i] for i in kept)]))
     learned["train_embeddings_"] = np.concatenate([learned["train_embeddings_"], Z])
     learned["train_names_"] = np.concatenate([learned["train_names_"], names])
-    if old.shift is None:  # held out, or given to calibrate
-        return replace(state, learned=learned, calibrator=replace(old, names=of_old))
-    return replace(state, learned=learned, calibrator=_cross_fitted(detector, future, learned, numbers))
+    own = np.arange(len(rows)) if numbers is None else numbers
+    own = own + 1 + learned["train_groups_"].max()
+    learned["train_groups_"] = np.concatenate([learned["train_groups_"], own])
+    return replace(state, learned=learned, calibrator=replace(old, names=of_old))
 
 
-def warn_of_absent(state: FittedState) -> None:
-    """Say which classes have no images, where images are part of the score."""
+def warn_of_absent(state: FittedState, gave_images: bool) -> None:
+    """Say which classes have no images, where images are part of the score or were given."""
     joint = getattr(state, "joint_score_", None)
     absent = [] if joint is None else [name for name in state.class_names_ if name not in joint.names]
     if absent and hasattr(state, "text_bank_"):
@@ -64,6 +64,17 @@ def warn_of_absent(state: FittedState) -> None:
             f"{len(absent)} of {len(state.class_names_)} classes have no images, {absent[0]!r} among them: "
             "what is like them is judged by text, and how many of their images the threshold rejects was not "
             "measured. Give images of them: set_vocabulary(names, X, y), or calibrate(X, y).",
+            CalibrationWarning,
+            stacklevel=stacklevel_outside(),
+        )
+        return
+    measured = set(state.calibrator.names or state.class_names_)
+    unmeasured = [name for name in state.class_names_ if name not in measured]
+    if gave_images and unmeasured:
+        warnings.warn(
+            f"no image of {unmeasured[0]!r} has set the threshold ({len(unmeasured)} of "
+            f"{len(state.class_names_)} classes): how many of its images are rejected was not measured. Give "
+            "two or more, or calibrate(X, y).",
             CalibrationWarning,
             stacklevel=stacklevel_outside(),
         )
@@ -84,24 +95,3 @@ def _longer(old: Calibrator, images: Any, names: list[str]) -> Calibrator:
     if shift is not None:
         shift = np.concatenate([shift, np.zeros((len(names) - len(shift), 2))])
     return replace(old, images=images, names=names, shift=shift)
-
-
-def _cross_fitted(
-    detector: Any, future: FittedState, learned: dict[str, Any], numbers: np.ndarray | None
-) -> Calibrator:
-    """All training images of the vocabulary, each scored by what the others teach."""
-    names, place = learned["train_names_"], {name: i for i, name in enumerate(future.class_names_)}
-    rows = np.flatnonzero([name in place for name in names])
-    Z, targets = learned["train_embeddings_"][rows], np.array([place[names[row]] for row in rows])
-    groups = None
-    if numbers is not None:  # the images so far are each their own
-        n_old = len(names) - len(numbers)
-        groups = np.concatenate([np.arange(n_old), n_old + numbers])[rows]
-    seed = learned["seed_"]
-    held, honest = cross_fit_detector(detector, Z, targets, future.class_names_, seed, groups)
-    if len(held) == 0:
-        return future.calibrator
-    known = [str(name) for name in names[rows][held]]
-    calibrator = Calibrator.of(Z[held], known, honest[:, 0], detector.contamination, "the threshold")
-    state = replace(future, learned=learned, model=detector._prepare(learned, future.class_names_))
-    return replace(calibrator, shift=shift_of(detector, state, calibrator, honest))

@@ -232,7 +232,8 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
         """Set the threshold anew, without any training.
 
         After ``set_params`` has changed `contamination` or a parameter of the score, which `fit` has used
-        for ``offset_``, ``calibrate()`` brings the threshold up to date. With `X` it comes from other
+        for ``offset_``, ``calibrate()`` brings the threshold up to date; where prompts were cross-fitted and
+        the score has changed, about: fit again, or calibrate with images. With `X` it comes from other
         images, such as ones of the place where the detector works.
 
         Parameters
@@ -268,7 +269,7 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
     ) -> Self:
         """Set the threshold by images that are known to be unknown, beside those that have set it so far.
 
-        Until `calibrate` or `set_vocabulary` sets it by `contamination` again; p-values do not change.
+        Until `calibrate`, `set_vocabulary` or `add_images` sets it by `contamination` again; p-values stay.
 
         Parameters
         ----------
@@ -283,7 +284,7 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
         if y is not None:
             scores = scores[check_labels(y, len(scores)) == state.unknown_label]
         if len(scores) == 0:
-            raise InputError(f"no row is labelled {state.unknown_label!r}, unknown.")
+            raise InputError(f"no row is labelled with unknown_label, {state.unknown_label!r}.")
         offset = offset_by_unknown(state.calibrator.scores, scores, accepted, cost)
         self._state = replace(state, calibrator=replace(state.calibrator, offset=offset))
         return self
@@ -320,7 +321,8 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
     def add_images(self, X: Any, y: Any, groups: Any = None) -> Self:
         """More images of known classes, without training; parameters and errors as of `set_vocabulary`.
 
-        Detectors that know classes by images learn from them, and all take them for the threshold.
+        Detectors that know classes by images learn from them. The threshold takes them too, unless it comes
+        from images that were held out or given to `calibrate` and the detector has learned from the new ones.
         """
         state = self._fitted()
         return self._move(state, state.vocabulary, X, y, groups)
@@ -373,7 +375,7 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
         elif y is not None or groups is not None:
             raise InputError("y and groups say nothing without their images, X.")
         self._state = with_vocabulary(self, state, state.learned, vocabulary)
-        warn_of_absent(self._state)
+        warn_of_absent(self._state, X is not None)
         return self
 
     def _fitted(self) -> FittedState:

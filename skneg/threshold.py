@@ -18,7 +18,7 @@ import numpy as np
 from ._utils import check_between, stacklevel_outside
 from .errors import CalibrationWarning, InputError
 
-_SHARE = 0.2  # of the training images that `calibration="auto"` and "holdout" hold out
+_SHARE = 0.2  # of the training images that `calibration="holdout"` holds out
 
 
 @dataclass(frozen=True, eq=False)

@@ -46,8 +46,8 @@ class Vocabulary:
             raise VocabularyError("a vocabulary needs at least 1 class.")
 
 
-def check_labels(y: Any, n_samples: int, name: str = "y") -> np.ndarray:
-    """`y` as a 1-D array of integers or strings, one for each row of X."""
+def check_labels(y: Any, n_samples: int, name: str = "y", of_classes: bool = True) -> np.ndarray:
+    """`y` as a 1-D array of integers or strings, one for each row of X; not `of_classes`, any numbers."""
     if y is None:
         raise InputError(
             "this estimator requires y to be passed, but the target y is None. With one known class: "
@@ -70,7 +70,8 @@ def check_labels(y: Any, n_samples: int, name: str = "y") -> np.ndarray:
             raise InputError(
                 f"{name} contains NaN or infinity, first at row {int((~np.isfinite(labels)).argmax())}."
             )
-        check_classification_targets(labels)
+        if of_classes:
+            check_classification_targets(labels)
     if labels.dtype.kind not in "iufU":
         raise InputTypeError(f"{name} must hold integer or string labels, got dtype {labels.dtype}.")
     return labels

@@ -11,15 +11,18 @@ from skneg import (
     CLIPImageEncoder,
     KNNDetector,
     LinearProbeDetector,
+    MahalanobisDetector,
     MCMDetector,
     NegPromptDetector,
+    ReActDetector,
 )
 from skneg._fitting import calibration_scores, check_answers
 from skneg.errors import InputError, PersistenceError
+from skneg.evidence import folds
 
 from .conftest import KNOWN, STRANGE
 from .evidence.data import clusters
-from .test_base import BANK, fitted
+from .test_base import BANK, NAMES, draw, fitted
 
 WithoutText = partial(NegPromptDetector, evidence="images")
 
@@ -194,5 +197,111 @@ class TestUnknownImages:
 
     def test_without_one_it_is_refused(self, embedded):
         detector = KNNDetector(random_state=0).fit(*embedded)
-        with pytest.raises(InputError, match="no row is labelled 'unknown'"):
+        with pytest.raises(InputError, match="no row is labelled with unknown_label, 'unknown'"):
             detector.calibrate_unknown(*embedded, cost=1)
+
+
+def rejected(detector, new):
+    return (detector.decision_function(new) < 0).mean()
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    X, y = clusters([40] * 8, spread=0.5)
+    train = np.arange(len(y)) % 2 == 0
+    return X[train], y[train].astype(str), X[~train], y[~train].astype(str)
+
+
+class TestCrossFittedAgain:
+    """Where all training images are kept, a change of what scores depend on is cross-fitted anew."""
+
+    @pytest.mark.parametrize(
+        ("kind", "change"),
+        [
+            (KNNDetector, {"n_neighbors": 1}),
+            (LinearProbeDetector, {"score_func": "energy"}),
+            (LinearProbeDetector, {"score_temperature": 5.0}),
+        ],
+    )
+    def test_by_calibrate_after_a_change_of_the_score(self, kind, change, drawn):
+        X, y, _, _ = drawn
+        detector = kind(random_state=0, contamination=0.1).fit(X, y)
+        afresh = kind(random_state=0, contamination=0.1, **change).fit(X, y)
+        assert detector.set_params(**change).calibrate().offset_ == pytest.approx(afresh.offset_, rel=1e-6)
+
+    @pytest.mark.parametrize("kind", [KNNDetector, LinearProbeDetector, MahalanobisDetector])
+    def test_by_set_vocabulary(self, kind, drawn):
+        X, y, new, of_new = drawn
+        few = ["0", "1"]
+        ours = np.isin(y, few)
+        detector = kind(random_state=0, contamination=0.1).fit(X, y).set_vocabulary(few)
+        afresh = kind(random_state=0, contamination=0.1).fit(X[ours], y[ours])
+        assert (
+            abs(rejected(detector, new[np.isin(of_new, few)]) - rejected(afresh, new[np.isin(of_new, few)]))
+            < 0.15
+        )
+        detector.add_images(new[np.isin(of_new, few)][:6], of_new[np.isin(of_new, few)][:6])
+        detector.set_vocabulary(sorted(set(y)))
+        assert set(detector.calibration_names_) == set(y)
+        assert len(detector.calibration_scores_) == len(y) + 6
+
+    def test_groups_of_fit_are_remembered(self, drawn):
+        X, y, more, of_more = drawn
+        X, y, groups = X.repeat(4, axis=0), y.repeat(4), np.arange(len(y)).repeat(4)
+        first = y < "7"
+        apart = KNNDetector(n_neighbors=2, random_state=0).fit(X[first], y[first], groups=groups[first])
+        apart.set_vocabulary(sorted(set(y)), more[of_more == "7"], of_more[of_more == "7"])
+        assert np.median(apart.calibration_scores_) < -0.1
+
+    def test_more_images_after_one_of_a_class_set_a_threshold(self, drawn):
+        X, y, new, _ = drawn
+        one = np.unique(y, return_index=True)[1]
+        with pytest.warns(CalibrationWarning, match="no image has another of its class"):
+            detector = KNNDetector(n_neighbors=1, contamination=0.2, random_state=0).fit(X[one], y[one])
+        rest = np.setdiff1d(np.arange(len(y)), one)
+        detector.add_images(X[rest], y[rest])
+        assert rejected(detector, new) < 0.35
+
+
+def test_names_without_images_are_in_every_fold_of_a_method_that_reads_names():
+    X, y = draw(np.random.default_rng(0), 60)
+    keep = y != "c"
+    detector = ReActDetector(text_bank=BANK, random_state=0, contamination=0.1).fit(
+        X[keep], np.searchsorted(NAMES, y[keep]), class_names=NAMES
+    )
+    assert len(detector.calibration_scores_) == keep.sum()
+
+
+def test_a_mate_of_another_class_does_not_vouch_either():
+    X, y = clusters([20, 20])
+    twins = np.full(len(X), 2)  # of one group each with the image that they are copies of, in a rare class
+    twins[1:] = np.arange(1, len(X)) % 2
+    X, y, groups = np.concatenate([X, X]), np.concatenate([y, twins]), np.tile(np.arange(40), 2)
+    detector = KNNDetector(n_neighbors=1, random_state=0).fit(X, y, groups=groups)
+    assert detector.calibration_scores_.max() < -1e-3
+
+
+def test_few_groups_warn_and_few_films_are_shared_out():
+    X, y = clusters([40, 40])
+    groups = np.arange(80) // 20
+    with pytest.warns(CalibrationWarning, match="comes from 4 groups of images.*19 groups would be needed"):
+        detector = KNNDetector(random_state=0).fit(X, y, groups=groups)
+    assert len(detector.calibration_scores_) == 80
+    for seed in range(20):
+        of_films = np.random.default_rng(0).integers(2, size=80)
+        fold = folds(y, 2, np.random.RandomState(seed), of_films)
+        assert set(fold) == {0, 1}
+
+
+def test_groups_may_be_any_numbers(embedded):
+    groups = np.arange(120) // 3 + 0.37
+    assert len(KNNDetector(random_state=0).fit(*embedded, groups=groups).calibration_scores_) == 120
+
+
+def test_a_new_class_that_sets_no_threshold_is_told(embedded):
+    X, y = embedded
+    first = np.flatnonzero(y != "star")
+    detector = KNNDetector(random_state=0).fit(X[first], y[first])
+    star = np.flatnonzero(y == "star")[:1]
+    with pytest.warns(CalibrationWarning, match="no image of 'star' has set the threshold .1 of 6 classes"):
+        detector.set_vocabulary(KNOWN, X[star], y[star])

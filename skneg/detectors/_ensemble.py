@@ -58,7 +58,7 @@ class ScoreEnsemble(ClassifierMixin, BaseEstimator):
         it is split-conformal at `contamination` on these images' ensemble scores: exact for
         ``"p_value"`` [1]_, however much the members depend on each other, and for one member the
         member's own threshold; for ``"rank"`` up to terms of the order of 1 / n, since the images have
-        a part in the scale too. Where they differ (other images, or members that hold out other rows),
+        a part in the scale too. Where they differ (other images, or members that leave out other rows),
         it is `contamination` itself: mean p-values up to it are rejected. A new image of the known
         classes is then rejected with a probability of at most twice the `contamination` [2]_, about the
         `contamination` where members agree, and less the less they depend on each other. Members were

@@ -14,7 +14,7 @@ from ..errors import VocabularyError
 class FeatureDetector(OpenSetDetector):
     """Base class of detectors that know a class by its images; names are labels only.
 
-    `set_vocabulary` can drop classes, and bring them back, but not add any.
+    `set_vocabulary` can drop classes, bring them back, and add new ones with their images.
     """
 
     training = "features"
@@ -40,7 +40,8 @@ class FeatureDetector(OpenSetDetector):
                 f"class {absent!r} has no images, and {type(self).__name__} knows a class by its images."
             )
         owners = np.array([names[target] for target in targets])
-        return {"seed_": seed, "train_embeddings_": Z, "train_names_": owners}
+        groups = np.arange(len(Z)) if groups is None else groups
+        return {"seed_": seed, "train_embeddings_": Z, "train_names_": owners, "train_groups_": groups}
 
 
 def training_rows(
@@ -56,4 +57,6 @@ def training_rows(
             )
     rows = np.isin(owners, names)
     order = {name: i for i, name in enumerate(names)}
-    return learned["train_embeddings_"][rows], np.array([order[name] for name in owners[rows]])
+    # The same array where all are wanted: a file then holds it once.
+    embeddings = learned["train_embeddings_"] if rows.all() else learned["train_embeddings_"][rows]
+    return embeddings, np.array([order[name] for name in owners[rows]])

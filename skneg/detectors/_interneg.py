@@ -40,9 +40,9 @@ class InterNegDetector(ZeroShotDetector):
     score_temperature : float, default=0.01
         What cosines are divided by.
     random_state : int, RandomState or None, default=None
-        Decides the groups and the images that are held out.
+        Decides the groups of words, the folds and the images that are held out.
     calibration
-        See `NegPromptDetector`: images choose the words, so some are held out for the threshold.
+        See `NegPromptDetector`: images choose the words, so the choice is cross-fitted.
     model, class_names, contamination, text_bank, unknown_label, pretrained, device, precision, \
 batch_size, verbose
         See `MCMDetector`. Words go through the text tower of `model` even with a `text_bank`.

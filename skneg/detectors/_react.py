@@ -25,7 +25,7 @@ class ReActDetector(ZeroShotDetector):
     score_temperature : float, default=0.01
         Of the energy; see `EnergyDetector`.
     calibration, random_state
-        See `NegPromptDetector`: the percentile is learned, so images are held out for the threshold.
+        See `NegPromptDetector`: the percentile is learned, so it is cross-fitted for the threshold.
     model, class_names, contamination, templates, text_bank, unknown_label, pretrained, device, \
 precision, batch_size, verbose
         See `MCMDetector`.

@@ -19,7 +19,7 @@ References
    a background in comparison).
 """
 
-from ._images import N_FOLDS, ImageEvidence, cross_fit, folds, groups_of_classes
+from ._images import N_FOLDS, ImageEvidence, cross_fit, folds, groups_of_classes, taught_to_all
 from ._joint import CROSS_FITTED, PARTS, CrossFitted, JointScore
 from ._weights import information, posterior_weights, separation
 
@@ -36,4 +36,5 @@ __all__ = [
     "information",
     "posterior_weights",
     "separation",
+    "taught_to_all",
 ]

@@ -147,7 +147,7 @@ def cross_fit(
     """
     counts = np.bincount(y)
     fold = folds(y, N_FOLDS, rng, groups)
-    is_alone = groups_of_classes(y, groups)[y] == 1
+    is_alone = taught_to_all(y, groups)
     if not is_alone.all():
         fold[is_alone] = -1
     evidence = np.full((len(rows), len(counts)), np.nan)
@@ -179,14 +179,22 @@ def folds(
     """
     if groups is not None:
         _, first, unit = np.unique(groups, return_index=True, return_inverse=True)
-        return folds(y[first], n_folds, rng)[unit]
-    order = rng.permutation(len(y))
-    order = order[np.argsort(y[order], kind="stable")]
+        order, fold = _by_class(y[first], rng), np.empty(len(first), dtype=int)
+        fold[order] = (
+            np.arange(len(first)) % n_folds
+        )  # by turns: a few groups of any classes are never together
+        return fold[unit]
+    order, fold = _by_class(y, rng), np.empty(len(y), dtype=int)
     place = np.arange(len(y)) - np.searchsorted(y[order], y[order])
-    fold = np.empty(len(y), dtype=int)
     start = rng.permutation(y.max() + 1)  # else the single images of many classes may all be in one fold
     fold[order] = (place + start[y[order]]) % n_folds
     return fold
+
+
+def _by_class(y: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
+    """Rows by class, those of a class in random order."""
+    order = rng.permutation(len(y))
+    return order[np.argsort(y[order], kind="stable")]
 
 
 def groups_of_classes(y: np.ndarray, groups: np.ndarray | None = None) -> np.ndarray:
@@ -194,3 +202,9 @@ def groups_of_classes(y: np.ndarray, groups: np.ndarray | None = None) -> np.nda
     if groups is None:
         return np.bincount(y)
     return np.bincount(np.unique(np.stack([y, groups]), axis=1)[0])
+
+
+def taught_to_all(y: np.ndarray, groups: np.ndarray | None = None) -> np.ndarray:
+    """Which images (n,) teach all folds: those of classes of one group, unless others of it are in a fold."""
+    alone = groups_of_classes(y, groups)[y] == 1
+    return alone if groups is None else alone & ~np.isin(groups, groups[~alone])

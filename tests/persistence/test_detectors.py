@@ -482,13 +482,14 @@ class TestTampering:
             ("LinearProbeDetector", "intercept_", lambda a: a[:2].copy()),
             ("MahalanobisDetector", "precision_", lambda a: a[:5, :5].copy()),
             ("MahalanobisDetector", "precision_", lambda a: a * np.nan),
-            ("KNNDetector", "neighbors_", lambda a: a[:, :5].copy()),
+            ("KNNDetector", "neighbor_targets_", lambda a: a[:5].copy()),
+            ("KNNDetector", "train_groups_", lambda a: a[:5].copy()),
         ],
     )
     def test_parts_that_do_not_fit_together_are_refused(self, kind, name, spoil, embedded, tmp_path):
         path = tmp_path / "a.skneg"
         getattr(skneg, kind)(random_state=0).fit(*embedded).save(path)
-        name = f"model['{name}']"
+        name = f"{'learned' if name.startswith('train') else 'model'}['{name}']"
         forge(path, lambda _, tensors: tensors.update({name: spoil(tensors[name])}))
         with pytest.raises(PersistenceError):
             skneg.load(path)
