@@ -10,6 +10,8 @@ References
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch.nn import functional
 
@@ -118,3 +120,40 @@ def textual_outliers(
     lead = image_positive.logsumexp(dim=1) - image_negative.logsumexp(dim=1)
     outlier_lead = outlier_positive.logsumexp(dim=1) - outlier_negative.logsumexp(dim=1)
     return functional.softplus(outlier_lead).mean() + functional.softplus(-lead).mean()
+
+
+def complementary(
+    positive_logits: torch.Tensor,
+    negative_logits: torch.Tensor,
+    labels: torch.Tensor,
+    n_rivals: int,
+) -> torch.Tensor:
+    """For class j, images of other classes are OOD: its positive leads on its own images only; our own.
+
+    The lead of class j on an image is its positive logit less the logarithm of the mean of the
+    exponentials of its negative logits. Of the classes that an image is not of, the most likely ones count.
+
+    Parameters
+    ----------
+    positive_logits : Tensor of shape (n, k)
+        Cosines of images to positives of 2 classes or more, divided by the temperature.
+    negative_logits : Tensor of shape (n, p, k)
+        The same to the p negatives of each class.
+    labels : Tensor of shape (n,), int
+        Which class each image is of.
+    n_rivals : int
+        Most alike classes for each image.
+
+    Returns
+    -------
+    Tensor, scalar
+        Mean logistic loss of the leads of own classes, and of minus those of rivals.
+    """
+    leads = positive_logits - negative_logits.logsumexp(dim=1) + math.log(negative_logits.shape[1])
+    own = labels[:, None]
+    alike = positive_logits.detach().scatter(1, own, -math.inf)
+    rivals = alike.topk(min(n_rivals, leads.shape[1] - 1), dim=1).indices
+    return (
+        functional.softplus(-leads.gather(1, own)).mean()
+        + functional.softplus(leads.gather(1, rivals)).mean()
+    )

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from ..backbone import TextTower
-from .losses import nis, nnd, npd, textual_outliers
+from .losses import complementary, nis, nnd, npd, textual_outliers
 from .recipe import PromptRecipe
 
 # Words that stand for images at each step: the nearest to the names, and as many drawn from all.
@@ -60,16 +60,20 @@ class Objective:
         return terms
 
     def of_negatives(
-        self, positives: torch.Tensor, negatives: torch.Tensor, x: torch.Tensor
+        self, positives: torch.Tensor, negatives: torch.Tensor, x: torch.Tensor, rows: torch.Tensor
     ) -> dict[str, torch.Tensor]:
-        """Terms of negatives (p, k, d) beside positives (k, d) on the images `x` (b, d)."""
+        """Terms of negatives (p, k, d) beside positives (k, d) on the images `x` (b, d), `rows` of all."""
         recipe, flat = self._recipe, negatives.flatten(0, 1)
         to_positives, to_negatives = x @ positives.T / self._temperature, x @ flat.T / self._temperature
-        terms = {
-            "nis": nis(to_negatives, to_positives, over=recipe.nis_over),
-            "npd": recipe.beta * npd(negatives, positives),
-            "nnd": recipe.gamma * nnd(negatives),
-        }
+        terms = {}
+        if recipe.nis_over is not None:
+            terms["nis"] = nis(to_negatives, to_positives, over=recipe.nis_over)
+        terms["npd"] = recipe.beta * npd(negatives, positives)
+        terms["nnd"] = recipe.gamma * nnd(negatives)
+        if recipe.complementary_weight:
+            of_classes = to_negatives.unflatten(1, negatives.shape[:2])
+            loss = complementary(to_positives, of_classes, self.labels[rows], recipe.n_rivals)
+            terms["complementary"] = recipe.complementary_weight * loss
         if self._outliers is not None and self._near is not None:
             drawn = torch.randint(len(self._outliers), (_OUTLIERS,), generator=self._generator)
             terms["outliers"] = torch.zeros((), device=x.device)

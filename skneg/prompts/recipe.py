@@ -81,9 +81,9 @@ class PromptRecipe(BaseEstimator):
         Text that the positive context starts from; None starts from noise.
     beta, gamma : float, default=0.1, 0.05
         Weights of the NPD and NND losses (eq. 7 of [1]_).
-    nis_over : {"negatives", "all"}, default="negatives"
+    nis_over : {"negatives", "all"} or None, default="negatives"
         Logits of the NIS loss: the negatives' alone as in eq. 4, or with the positives' as in the
-        authors' code; see `skneg.prompts.losses.nis`.
+        authors' code; see `skneg.prompts.losses.nis`. None leaves the loss out.
     negative_init : str, default="positive"
         What the negative contexts start from: ``"positive"``, the learned positive context; ``"random"``;
         or a text, such as ``"not a photo of a"``.
@@ -101,6 +101,12 @@ class PromptRecipe(BaseEstimator):
     outlier_weight : float, default=1.0
         Weight of the loss by which the negatives learn to outweigh the positives on words that stand
         for images; see `skneg.prompts.losses.textual_outliers`. Without words it does nothing.
+    complementary_weight : float, default=0.0
+        Weight of the loss by which the negatives of a class learn to outweigh its positive on images of
+        other classes; see `skneg.prompts.losses.complementary` and docs/evidence.md, which has what it
+        brought.
+    n_rivals : int, default=20
+        Classes most alike that count in that loss.
     positive_steps, negative_steps : int, default=50, 50
         Length of each stage; 0 positive steps keep `context_init` as it is.
     step_unit : {"steps", "epochs"}, default="steps"
@@ -137,13 +143,15 @@ class PromptRecipe(BaseEstimator):
         context_init: str | None = "a photo of a",
         beta: float = 0.1,
         gamma: float = 0.05,
-        nis_over: str = "negatives",
+        nis_over: str | None = "negatives",
         negative_init: str = "positive",
         negative_noise: float = 1e-2,
         shared: bool = True,
         one_stage: bool = False,
         anchor_weight: float = 50.0,
         outlier_weight: float = 1.0,
+        complementary_weight: float = 0.0,
+        n_rivals: int = 20,
         positive_steps: int = 50,
         negative_steps: int = 50,
         step_unit: str = "steps",
@@ -164,6 +172,8 @@ class PromptRecipe(BaseEstimator):
         self.one_stage = one_stage
         self.anchor_weight = anchor_weight
         self.outlier_weight = outlier_weight
+        self.complementary_weight = complementary_weight
+        self.n_rivals = n_rivals
         self.positive_steps = positive_steps
         self.negative_steps = negative_steps
         self.step_unit = step_unit
@@ -181,13 +191,21 @@ class PromptRecipe(BaseEstimator):
         """Refuse settings that are not usable."""
         _check_common(self)
         check_at_least("n_negative", self.n_negative, 1, Integral)
+        check_at_least("n_rivals", self.n_rivals, 1, Integral)
         for name in ("positive_steps", "negative_steps"):
             check_at_least(name, getattr(self, name), 0, Integral)
-        for name in ("beta", "gamma", "negative_noise", "anchor_weight", "outlier_weight"):
+        for name in (
+            "beta",
+            "gamma",
+            "negative_noise",
+            "anchor_weight",
+            "outlier_weight",
+            "complementary_weight",
+        ):
             check_at_least(name, getattr(self, name), 0)
         for name in ("shared", "one_stage"):
             check_option(name, getattr(self, name), (True, False))
-        check_option("nis_over", self.nis_over, ("negatives", "all"))
+        check_option("nis_over", self.nis_over, ("negatives", "all", None))
         check_option("optimizer", self.optimizer, ("adam", "sgd"))
         check_option("step_unit", self.step_unit, ("steps", "epochs"))
         if not isinstance(self.negative_init, str):

@@ -114,7 +114,7 @@ def train_prompts(
             positives = encoder(positive[None], normalize=True)[0]
             return {
                 **objective.of_positives(positives, x, rows),
-                **objective.of_negatives(positives, negative_encoder(negative, normalize=True), x),
+                **objective.of_negatives(positives, negative_encoder(negative, normalize=True), x, rows),
             }
 
         steps = max(recipe.steps("positive", n), recipe.steps("negative", n))
@@ -133,7 +133,7 @@ def train_prompts(
         negative_encoder = encoder_of(negative)
 
         def second(x: torch.Tensor, rows: torch.Tensor) -> dict[str, torch.Tensor]:
-            return objective.of_negatives(positives, negative_encoder(negative, normalize=True), x)
+            return objective.of_negatives(positives, negative_encoder(negative, normalize=True), x, rows)
 
         descend(second, [negative], recipe.steps("negative", n), "negative")
     return LearnedPrompts(

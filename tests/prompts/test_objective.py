@@ -39,7 +39,7 @@ def of_positives(positives=POSITIVES, rows=range(N), **settings):
 
 def of_negatives(negatives=NEGATIVES, **settings):
     terms = objective(**settings).of_negatives(
-        torch.from_numpy(POSITIVES), torch.from_numpy(negatives), torch.from_numpy(IMAGES)
+        torch.from_numpy(POSITIVES), torch.from_numpy(negatives), torch.from_numpy(IMAGES), torch.arange(N)
     )
     return {name: float(term) for name, term in terms.items()}
 
@@ -128,3 +128,21 @@ def test_the_training_temperature_takes_the_place_of_the_models_own():
     z = logits(IMAGES, NEGATIVES) * T / 0.2
     expected = -log_softmax(z, axis=1).mean()
     assert of_negatives(train_temperature=0.2)["nis"] == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("n_rivals", [1, 2, 99])
+def test_a_class_leads_on_its_own_images_and_not_on_those_of_its_rivals(n_rivals):
+    positive, negative = logits(IMAGES, POSITIVES), logits(IMAGES, NEGATIVES).reshape(N, P, K)
+    leads = positive - logsumexp(negative, axis=1) + np.log(P)
+    expected = np.mean([np.log1p(np.exp(-leads[i, LABELS[i]])) for i in range(N)])
+    others = []
+    for i in range(N):
+        alike = [c for c in np.argsort(-positive[i]) if c != LABELS[i]][:n_rivals]
+        others += [np.log1p(np.exp(leads[i, c])) for c in alike]
+    expected += np.mean(others)
+    got = of_negatives(complementary_weight=0.5, n_rivals=n_rivals)
+    assert got["complementary"] == pytest.approx(0.5 * expected, rel=1e-5)
+
+
+def test_losses_can_be_left_out():
+    assert set(of_negatives(nis_over=None)) == {"npd", "nnd", "outliers"}
