@@ -54,7 +54,7 @@ def text_of(model: str, names: Sequence[str]) -> Callable[..., tuple[np.ndarray,
 
 def rejected(say: Callable[..., Any], X: np.ndarray, y: np.ndarray, new: np.ndarray, seed: int) -> float:
     names = [str(c) for c in range(y.max() + 1)]
-    joint, *_, honest = JointScore.fit(
+    joint, _, honest, _ = JointScore.fit(
         X, y, names, np.random.RandomState(seed), lambda rows, *struck_out: say(X[rows], *struck_out)
     )
     scores = joint.score(joint.parts(*say(new), joint.images(new)))
@@ -74,7 +74,7 @@ def absent(
         logits, text = say(X[rows[own]], None if struck_out is None else has[struck_out], without)
         return logits[:, has], text
 
-    joint, kept, cross_fitted, _ = JointScore.fit(
+    joint, kept, _, cross_fitted = JointScore.fit(
         X[rows], np.searchsorted(has, y[rows]), list(map(str, has)), np.random.RandomState(seed), say_known
     )
     is_absent, every = ~np.isin(of_new, has), list(map(str, range(k)))

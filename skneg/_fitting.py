@@ -6,7 +6,7 @@ Functions on any detector; what a method does by its own lies in its hooks (see 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -87,24 +87,8 @@ def fit_state(
         seed,
         None if groups is None else groups[train],
     )
-    cross_fitted, images, honest = learned.pop(CROSS_FITTED, None), None, None
-    if crosses and targets is not None:
-        if cross_fitted is None:
-            held, honest = cross_fit_detector(detector, Z, targets, names, seed, groups)
-        else:
-            held, images, honest = cross_fitted
-        if len(held) == 0:
-            warnings.warn(
-                "no image has another of its class, and of another group, beside it, which could say how a "
-                "new one scores. The threshold comes from the training images, and rejects more of the known "
-                "classes than `contamination` says. Give more images, here or to calibrate.",
-                CalibrationWarning,
-                stacklevel=stacklevel_outside(),
-            )
-            held, honest = train, None
-    if images is None:
-        images = Z if len(held) == len(rows) else Z[held]
-    of_images = None if targets is None else [names[target] for target in targets[held]]
+    cross_fitted = learned.pop(CROSS_FITTED, None)
+    of_images = None if targets is None else [names[target] for target in targets]
     state = FittedState(
         labelled.vocabulary,
         labelled.unknown_label,
@@ -113,25 +97,58 @@ def fit_state(
         detector._prepare(learned, names),
         columns=columns,
     )
-    scores = calibration_scores(detector, state, images, of_images) if honest is None else honest[:, 0]
+    if crosses and targets is not None and of_images is not None:
+        if cross_fitted is None:
+            cross_fitted = cross_fit_detector(detector, Z, targets, names, seed, groups)
+        return replace(state, calibrator=_by_honest(detector, state, Z, of_images, groups, *cross_fitted))
+    images = Z if len(held) == len(rows) else Z[held]
+    of_images = None if of_images is None else [of_images[row] for row in held]
+    scores = calibration_scores(detector, state, images, of_images)
     calibrator = Calibrator.of(images, of_images, scores, detector.contamination, _WHOSE)
-    needed = smallest_calibration_set(detector.contamination)
-    n_groups = len(held) if groups is None or not crosses else len(np.unique(groups[held]))
-    if n_groups < needed <= len(held):
-        warnings.warn(
-            f"{_WHOSE} comes from {n_groups} groups of images, and images of one group are no new draws: for "
-            f"contamination={detector.contamination}, {needed} groups would be needed to be sure of it.",
-            CalibrationWarning,
-            stacklevel=stacklevel_outside(),
-        )
-    if honest is not None:
-        calibrator = replace(calibrator, shift=shift_of(detector, state, calibrator, honest))
-    elif crosses:
-        calibrator = replace(calibrator, shift=np.zeros((len(held), 2)))
     return replace(state, calibrator=calibrator)
 
 
-def cross_fitted_again(detector: Any, state: FittedState) -> Calibrator | None:
+def _by_honest(
+    detector: Any,
+    state: FittedState,
+    Z: Any,
+    names: list[str],
+    groups: np.ndarray | None,
+    held: np.ndarray,
+    honest: np.ndarray,
+    images: Any = None,
+) -> Calibrator:
+    """The threshold from scores (m, 2) that the rows `held` of Z have by what other images teach.
+
+    Where there are none, from all training images as they score. `images` is what is kept of the rows.
+    """
+    if len(held) == 0:
+        _warn(
+            "no image has another of its class, and of another group, beside it, which could say how a new "
+            "one scores. The threshold comes from the training images, and rejects more of the known classes "
+            "than `contamination` says. Give more images, here or to calibrate."
+        )
+        scores = np.asarray(detector._score(state, Z))
+        calibrator = Calibrator.of(Z, names, scores, detector.contamination, _WHOSE)
+        return replace(calibrator, shift=np.zeros((len(names), 2)))
+    if images is None:
+        images = Z if len(held) == len(names) else Z[held]
+    calibrator = Calibrator.of(
+        images, [names[row] for row in held], honest[:, 0], detector.contamination, _WHOSE
+    )
+    needed = smallest_calibration_set(detector.contamination)
+    n_groups = len(held) if groups is None else len(np.unique(groups[held]))
+    if n_groups < needed <= len(held):
+        _warn(
+            f"{_WHOSE} comes from {n_groups} groups of images, and images of one group are no new draws: for "
+            f"contamination={detector.contamination}, {needed} groups would be needed to be sure of it."
+        )
+    state = replace(state, calibrator=calibrator)
+    now = detector._score(state, images), own_scores(detector, state)[0]
+    return replace(calibrator, shift=honest - np.stack(now, axis=1))
+
+
+def _cross_fitted_again(detector: Any, state: FittedState) -> Calibrator | None:
     """The threshold of a state with other classes, images or parameters, where all its images are kept.
 
     None where they are not, or where other images have set the threshold.
@@ -141,53 +158,32 @@ def cross_fitted_again(detector: Any, state: FittedState) -> Calibrator | None:
     place = {name: i for i, name in enumerate(state.class_names_)}
     rows = np.flatnonzero([name in place for name in state.train_names_])
     names, Z = state.train_names_[rows].tolist(), state.train_embeddings_[rows]
-    targets = np.array([place[name] for name in names])
-    groups = _or_none(state.train_groups_[rows])
-    held, honest = cross_fit_detector(detector, Z, targets, state.class_names_, state.seed_, groups)
-    if len(held) == 0:
-        scores, shift = detector._score(state, Z), np.zeros((len(rows), 2))
-        return Calibrator.of(Z, names, scores, detector.contamination, _WHOSE, shift)
-    known = [names[row] for row in held]
-    calibrator = Calibrator.of(Z[held], known, honest[:, 0], detector.contamination, _WHOSE)
-    return replace(calibrator, shift=shift_of(detector, state, calibrator, honest))
+    targets, groups = np.array([place[name] for name in names]), _or_none(state.train_groups_[rows])
+    cross_fitted = cross_fit_detector(detector, Z, targets, state.class_names_, state.seed_, groups)
+    return _by_honest(detector, state, Z, names, groups, *cross_fitted)
 
 
-def shift_of(detector: Any, state: FittedState, calibrator: Calibrator, honest: np.ndarray) -> np.ndarray:
-    """What honest scores (n, 2) have more than those by a state that the images have taught."""
-    state = replace(state, calibrator=calibrator)
-    now = detector._score(state, calibrator.images), own_scores(detector, state)[0]
-    return honest - np.stack(now, axis=1)
-
-
-def with_vocabulary(
-    detector: Any, state: FittedState, learned: Mapping[str, Any], vocabulary: Vocabulary
-) -> FittedState:
-    """The state with other classes, and with what was learned replaced by `learned`."""
+def with_vocabulary(detector: Any, state: FittedState, vocabulary: Vocabulary) -> FittedState:
+    """The state with other classes."""
     check_several(detector, vocabulary.names)
-    model = detector._prepare(learned, vocabulary.names)
-    changed = replace(state, vocabulary=vocabulary, learned=learned, model=model)
-    again = cross_fitted_again(detector, changed)
+    model = detector._prepare(state.learned, vocabulary.names)
+    changed = replace(state, vocabulary=vocabulary, model=model)
+    again = _cross_fitted_again(detector, changed)
     if again is not None:
         return replace(changed, calibrator=again)
     images, of_images, shift = (getattr(state.calibrator, part) for part in ("images", "names", "shift"))
     if of_images is None and not set(state.class_names_) <= set(vocabulary.names):
-        warnings.warn(
+        _warn(
             "the images that set the threshold have no labels, so each counts as of the class that was "
             "nearest to it: the new threshold is a guess. calibrate(X) with images of the new classes "
-            "sets one that holds; labels in fit or calibrate avoid the guess.",
-            CalibrationWarning,
-            stacklevel=stacklevel_outside(),
+            "sets one that holds; labels in fit or calibrate avoid the guess."
         )
         nearest = detector._posterior(state, images).argmax(axis=1)
         of_images = [state.class_names_[number] for number in nearest]
     try:
         scores = calibration_scores(detector, changed, images, of_images, shift)
     except InputError as error:
-        warnings.warn(
-            f"the threshold stays as it was: {error} Call calibrate(X, y) with images of the new classes.",
-            CalibrationWarning,
-            stacklevel=stacklevel_outside(),
-        )
+        _warn(f"the threshold stays as it was: {error} Call calibrate(X, y) with images of the new classes.")
         return replace(changed, calibrator=replace(state.calibrator, names=of_images))
     calibrator = Calibrator.of(images, of_images, scores, detector.contamination, _WHOSE, shift)
     return replace(changed, calibrator=calibrator)
@@ -199,7 +195,7 @@ def recalibrate(detector: Any, state: FittedState, X: Any, y: Any, groups: Any =
     if X is None:
         if y is not None or groups is not None:
             raise InputError("calibrate got y or groups without X: they say nothing without their images.")
-        again = cross_fitted_again(detector, state)
+        again = _cross_fitted_again(detector, state)
         if again is not None:
             return replace(state, calibrator=again)
     else:
@@ -290,11 +286,11 @@ def label_sets(detector: Any, state: FittedState, Z: Any, alpha: float, by_class
 
 
 def _warn_of_few(what: str, alpha: float, needed: int) -> None:
-    warnings.warn(
-        f"{what} too few for alpha={alpha}: with fewer than {needed} a class is never left out.",
-        CalibrationWarning,
-        stacklevel=stacklevel_outside(),
-    )
+    _warn(f"{what} too few for alpha={alpha}: with fewer than {needed} a class is never left out.")
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, CalibrationWarning, stacklevel=stacklevel_outside())
 
 
 def check_answers(detector: Any, state: FittedState) -> None:

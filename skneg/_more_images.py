@@ -26,14 +26,17 @@ def with_images(
     the others; to all others they say only how known images score.
     """
     n_images = count_images(detector, X)
-    future = replace(state, vocabulary=vocabulary)
-    rows, names = known_rows(future, check_labels(y, n_images))
+    rows, names = known_rows(replace(state, vocabulary=vocabulary), check_labels(y, n_images))
     if len(rows) == 0:
         raise InputError("X holds no image of a known class.")
     numbers = None if groups is None else numbered_groups(groups, n_images)[rows]
     Z = detector._represent(read_images(detector, X, state))[rows]
     learned, old = dict(state.learned), state.calibrator
-    of_old = _names_of_old(detector, state)
+    if (of_old := old.names) is None:
+        raise InputError(
+            "the images that set the threshold have no labels, so images of other classes cannot stand "
+            "beside them: calibrate(X, y) with labels first."
+        )
     if "joint_score_" in learned:
         learned["joint_score_"], images, kept = learned["joint_score_"].add(Z, names, old.images, numbers)
         calibrator = _longer(old, images, [*of_old, *(names[i] for i in kept)])
@@ -52,7 +55,7 @@ def with_images(
     own = np.arange(len(rows)) if numbers is None else numbers
     own = own + 1 + learned["train_groups_"].max()
     learned["train_groups_"] = np.concatenate([learned["train_groups_"], own])
-    return replace(state, learned=learned, calibrator=replace(old, names=of_old))
+    return replace(state, learned=learned)
 
 
 def warn_of_absent(state: FittedState, gave_images: bool) -> None:
@@ -78,16 +81,6 @@ def warn_of_absent(state: FittedState, gave_images: bool) -> None:
             CalibrationWarning,
             stacklevel=stacklevel_outside(),
         )
-
-
-def _names_of_old(detector: Any, state: FittedState) -> list[str]:
-    names = state.calibrator.names
-    if names is not None:
-        return names
-    raise InputError(
-        "the images that set the threshold have no labels, so images of other classes cannot stand beside "
-        "them: calibrate(X, y) with labels first."
-    )
 
 
 def _longer(old: Calibrator, images: Any, names: list[str]) -> Calibrator:

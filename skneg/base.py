@@ -374,7 +374,7 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
             state = with_images(self, state, vocabulary, X, y, groups)
         elif y is not None or groups is not None:
             raise InputError("y and groups say nothing without their images, X.")
-        self._state = with_vocabulary(self, state, state.learned, vocabulary)
+        self._state = with_vocabulary(self, state, vocabulary)
         warn_of_absent(self._state, X is not None)
         return self
 

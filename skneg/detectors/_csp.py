@@ -77,14 +77,7 @@ batch_size, verbose
             if getattr(self, name) is not None:
                 check_words(getattr(self, name), name)
 
-    def _learn(
-        self,
-        Z: np.ndarray,
-        targets: np.ndarray | None,
-        names: Sequence[str],
-        seed: int,
-        groups: np.ndarray | None,
-    ) -> dict[str, Any]:
+    def _learn(self, Z: Any, targets: Any, names: Sequence[str], seed: int, groups: Any) -> dict[str, Any]:
         return learn_groups(self, self._pool, Z, targets, names)
 
     def _prepare(self, learned: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:

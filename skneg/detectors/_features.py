@@ -24,15 +24,7 @@ class FeatureDetector(OpenSetDetector):
         self.calibration = calibration
         self.random_state = random_state
 
-    def _learn(
-        self,
-        Z: np.ndarray,
-        targets: np.ndarray | None,
-        names: Sequence[str],
-        seed: int,
-        groups: np.ndarray | None,
-    ) -> dict[str, Any]:
-        assert targets is not None
+    def _learn(self, Z: Any, targets: Any, names: Sequence[str], seed: int, groups: Any) -> dict[str, Any]:
         present = np.unique(targets)
         if len(present) < len(names):
             absent = next(name for i, name in enumerate(names) if i not in present)

@@ -107,14 +107,7 @@ batch_size, verbose
         settings = self.default_words if self.words is None else self.words
         return settings.embed(self._backbone(), check_templates("templates", self.templates))
 
-    def _learn(
-        self,
-        Z: np.ndarray,
-        targets: np.ndarray | None,
-        names: Sequence[str],
-        seed: int,
-        groups: np.ndarray | None,
-    ) -> dict[str, Any]:
+    def _learn(self, Z: Any, targets: Any, names: Sequence[str], seed: int, groups: Any) -> dict[str, Any]:
         words, embeddings = self._listed()
         rank = image_rank(embeddings, Z, targets, self._positives({}, names))
         if (self.default_words if self.words is None else self.words).words == "nouns and adjectives":

@@ -80,14 +80,7 @@ precision, batch_size, verbose
         if self.top_k is not None:
             check_at_least("top_k", self.top_k, 1, Integral)
 
-    def _learn(
-        self,
-        Z: np.ndarray,
-        targets: np.ndarray | None,
-        names: Sequence[str],
-        seed: int,
-        groups: np.ndarray | None,
-    ) -> dict[str, Any]:
+    def _learn(self, Z: Any, targets: Any, names: Sequence[str], seed: int, groups: Any) -> dict[str, Any]:
         from ..prompts.coop import locoop_loss
 
         top_k = self.top_k

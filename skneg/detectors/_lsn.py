@@ -73,14 +73,7 @@ precision, batch_size, verbose
         super()._check_parameters()
         check_at_least("n_negative", self.n_negative, 1, Integral)
 
-    def _learn(
-        self,
-        Z: np.ndarray,
-        targets: np.ndarray | None,
-        names: Sequence[str],
-        seed: int,
-        groups: np.ndarray | None,
-    ) -> dict[str, Any]:
+    def _learn(self, Z: Any, targets: Any, names: Sequence[str], seed: int, groups: Any) -> dict[str, Any]:
         return learn_coop(self, Z, targets, names, seed, n_negative=self.n_negative)
 
     def _prepare(self, learned: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:

@@ -93,14 +93,7 @@ verbose
     def _words(self) -> Words:
         return as_words(self.words, self.default_words)
 
-    def _learn(
-        self,
-        Z: np.ndarray,
-        targets: np.ndarray | None,
-        names: Sequence[str],
-        seed: int,
-        groups: np.ndarray | None,
-    ) -> dict[str, Any]:
+    def _learn(self, Z: Any, targets: Any, names: Sequence[str], seed: int, groups: Any) -> dict[str, Any]:
         return learn_groups(self, self._listed, Z, targets, names)
 
     def _prepare(self, learned: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:

@@ -241,15 +241,7 @@ class NegPromptDetector(PromptDetector):
     def _space(self) -> tuple[int | None, float]:
         return (None, 1.0) if self.evidence == "images" else super()._space()
 
-    def _learn(
-        self,
-        Z: np.ndarray,
-        targets: np.ndarray | None,
-        names: Sequence[str],
-        seed: int,
-        groups: np.ndarray | None,
-    ) -> dict[str, Any]:
-        assert targets is not None
+    def _learn(self, Z: Any, targets: Any, names: Sequence[str], seed: int, groups: Any) -> dict[str, Any]:
         with_text, text_of = self.evidence != "images", None
         trained, targets = trained_classes(targets, names, at_least=2 if with_text else 1)
         learned = {"trained_names_": trained}

@@ -70,14 +70,7 @@ precision, batch_size, verbose
         super()._check_parameters()
         check_between("clip_percentile", self.clip_percentile, 0, 100)
 
-    def _learn(
-        self,
-        Z: np.ndarray,
-        targets: np.ndarray | None,
-        names: Sequence[str],
-        seed: int,
-        groups: np.ndarray | None,
-    ) -> dict[str, Any]:
+    def _learn(self, Z: Any, targets: Any, names: Sequence[str], seed: int, groups: Any) -> dict[str, Any]:
         return {"clip_value_": float(np.percentile(Z, self.clip_percentile))}
 
     def _score(self, state: FittedState, Z: np.ndarray) -> np.ndarray:

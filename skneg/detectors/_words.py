@@ -88,14 +88,7 @@ batch_size, verbose
         settings = as_words(self.words, self.default_words)
         return settings.embed(self._backbone(), check_templates("templates", self.templates))
 
-    def _learn(
-        self,
-        Z: np.ndarray,
-        targets: np.ndarray | None,
-        names: Sequence[str],
-        seed: int,
-        groups: np.ndarray | None,
-    ) -> dict[str, Any]:
+    def _learn(self, Z: Any, targets: Any, names: Sequence[str], seed: int, groups: Any) -> dict[str, Any]:
         if as_words(self.words, self.default_words).selection == "text":
             return {}
         return {"image_rank_": image_rank(self._listed({})[1], Z, targets, self._positives({}, names))}

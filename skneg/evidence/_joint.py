@@ -104,7 +104,7 @@ class JointScore:
         rng: np.random.RandomState,
         text_of: TextOf | None = None,
         groups: np.ndarray | None = None,
-    ) -> tuple[Self, np.ndarray, CrossFitted, np.ndarray]:
+    ) -> tuple[Self, np.ndarray, np.ndarray, CrossFitted]:
         """Fit on embeddings (n, d) of classes 0 to k - 1, each with an image.
 
         Parameters
@@ -128,10 +128,10 @@ class JointScore:
             The images that can set a threshold: those with others of their class beside them. Where no class
             has two images, all of them, with `neutral` evidence. With very many images and classes, a part
             of them, drawn by `rng`.
-        cross_fitted : CrossFitted
-            These images.
         honest : ndarray of shape (len(rows), 2)
             Their scores, and those of their own class, by text and evidence that they have not taught.
+        cross_fitted : CrossFitted
+            These images.
         """
         n, k = len(y), len(names)
         rows = np.arange(n)
@@ -187,7 +187,7 @@ class JointScore:
             weights[:2] = mean / mean.max()
         of_classes = fitted.score(fitted.class_parts(parts, logits, evidence))
         honest = np.stack([fitted.score(parts), of_classes[np.arange(len(rows)), labels]], axis=1)
-        return fitted, rows, CrossFitted(X[rows], evidence.astype(np.float32)), honest
+        return fitted, rows, honest, CrossFitted(X[rows], evidence.astype(np.float32))
 
     def evidence(self, Z: Any, names: Sequence[str]) -> np.ndarray:
         """Evidence (n, k) of images for classes by name; NaN for those without images.
