@@ -5,7 +5,7 @@
 
 Fits `NegPromptDetector` with text, with images and with both, and the nearest training image beside them:
 
-* photos: photographs (ROOT/photos, encoded by ROOT/clip-photo);
+* photos: photographs (ROOT/photos, encoded by ROOT/clip-photo); with few of them, also with crops of each;
 * halves: halves of the classes of few-shot sets (ROOT/clip-vitb32-features/fewshot.npz);
 * splits: the splits of the `real-features` protocol;
 * textiles: simulated images of a fabric, with and without defects, encoded by ROOT/clip-photo. FOLDER holds
@@ -40,6 +40,7 @@ from skneg import (
 from skneg.benchmarks._protocols import find_protocol
 from skneg.benchmarks._sources import feature_model, feature_tasks, photo_tasks
 from skneg.datasets import load_image_folder, sample_shots
+from skneg.images import augmented_views
 from skneg.metrics import auroc, fpr_at_tpr
 
 
@@ -49,7 +50,7 @@ class Case(NamedTuple):
     name: str
     model: str
     names: list[str]
-    train: tuple[np.ndarray, np.ndarray]
+    train: tuple[Any, ...]  # what `fit` takes
     test: tuple[np.ndarray, np.ndarray]
     unknown: dict[str, np.ndarray]
 
@@ -61,10 +62,15 @@ def photos(root: Path, seed: int) -> Iterator[Case]:
     every = dict(zip(task.pool.keys, encoder.transform(task.pool.images()), strict=True))
     unknown = {name: encoder.transform(images.images()) for name, images in task.ood.items()}
     for shots in (20, 10, 5, 2, 1):
-        parts = [
-            (np.stack([every[key] for key in part.keys]), part.labels) for part in task.draw(shots, seed)
-        ]
+        drawn = task.draw(shots, seed)
+        parts = [(np.stack([every[key] for key in part.keys]), part.labels) for part in drawn]
         yield Case(f"photos, {shots} a class", model, task.class_names, *parts, unknown)
+        if shots <= 5:
+            views, labels, groups = augmented_views(drawn[0].images(), drawn[0].labels, random_state=seed)
+            of_views = encoder.transform(views), labels, None, groups
+            yield Case(
+                f"photos, {shots} a class in 5 views", model, task.class_names, of_views, parts[1], unknown
+            )
 
 
 def halves(root: Path, seed: int) -> Iterator[Case]:

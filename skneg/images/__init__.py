@@ -3,5 +3,13 @@
 from ._captioned import CaptionedImages
 from ._decode import decode_image
 from ._inputs import ImageSequence, as_image_sequence, is_embeddings
+from ._views import augmented_views
 
-__all__ = ["CaptionedImages", "ImageSequence", "as_image_sequence", "decode_image", "is_embeddings"]
+__all__ = [
+    "CaptionedImages",
+    "ImageSequence",
+    "as_image_sequence",
+    "augmented_views",
+    "decode_image",
+    "is_embeddings",
+]
