@@ -7,27 +7,32 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ._crossfit import cross_fit_detector
+from ._labels import groups_or_none, known_rows, numbered_groups, read_labels
 from ._reading import count_images, read_images
 from ._sklearn import check_columns
 from ._state import FittedState
 from ._utils import check_seed, stacklevel_outside
-from .errors import CalibrationWarning, InputError, InputTypeError, PersistenceError, VocabularyError
+from .errors import CalibrationWarning, InputError, PersistenceError, VocabularyError
 from .evidence import CROSS_FITTED
 from .images import is_embeddings
-from .threshold import Calibrator, one_of_each, p_values, smallest_calibration_set, split_for_calibration
+from .threshold import (
+    Calibrator,
+    offset_by_unknown,
+    one_of_each,
+    p_values,
+    smallest_calibration_set,
+    split_for_calibration,
+)
 from .vocabulary import (
     ClassNames,
     Vocabulary,
-    build_vocabulary,
     check_labels,
-    name_classes,
-    resolve_unknown_label,
 )
 
 _WHOSE = "the threshold"
@@ -43,17 +48,6 @@ def check_several(detector: Any, names: Sequence[str]) -> None:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class _Labelled:
-    """What `y` and `class_names` say: the classes, the rows of known ones, and the class of each."""
-
-    vocabulary: Vocabulary
-    unknown_label: Any
-    rows: np.ndarray
-    targets: np.ndarray | None  # None without y
-    groups: np.ndarray | None  # numbers of groups; None without them
-
-
 def fit_state(
     detector: Any, X: Any, y: Any, class_names: ClassNames | None, groups: Any = None
 ) -> FittedState:
@@ -61,7 +55,7 @@ def fit_state(
     n_images = count_images(detector, X)
     if n_images == 0:
         raise InputError("X holds no images (found array with 0 sample(s)); at least 1 is required.")
-    labelled = _read_labels(detector, y, n_images, class_names, groups)
+    labelled = read_labels(detector, y, n_images, class_names, groups)
     names, rows, targets = labelled.vocabulary.names, labelled.rows, labelled.targets
     groups = labelled.groups
     check_several(detector, names)
@@ -158,7 +152,7 @@ def _cross_fitted_again(detector: Any, state: FittedState) -> Calibrator | None:
     place = {name: i for i, name in enumerate(state.class_names_)}
     rows = np.flatnonzero([name in place for name in state.train_names_])
     names, Z = state.train_names_[rows].tolist(), state.train_embeddings_[rows]
-    targets, groups = np.array([place[name] for name in names]), _or_none(state.train_groups_[rows])
+    targets, groups = np.array([place[name] for name in names]), groups_or_none(state.train_groups_[rows])
     cross_fitted = cross_fit_detector(detector, Z, targets, state.class_names_, state.seed_, groups)
     return _by_honest(detector, state, Z, names, groups, *cross_fitted)
 
@@ -217,6 +211,19 @@ def recalibrate(detector: Any, state: FittedState, X: Any, y: Any, groups: Any =
     scores = calibration_scores(detector, state, images, names, shift)
     calibrator = Calibrator.of(images, names, scores, detector.contamination, shift=shift)
     return replace(state, calibrator=calibrator)
+
+
+def with_unknown(
+    detector: Any, state: FittedState, X: Any, y: Any, accepted: float | None, cost: float | None
+) -> FittedState:
+    """The state with a threshold that images of unknown classes set."""
+    scores = detector.score_samples(X)
+    if y is not None:
+        scores = scores[check_labels(y, len(scores)) == state.unknown_label]
+    if len(scores) == 0:
+        raise InputError(f"no row is labelled with unknown_label, {state.unknown_label!r}.")
+    offset = offset_by_unknown(state.calibrator.scores, scores, accepted, cost)
+    return replace(state, calibrator=replace(state.calibrator, offset=offset))
 
 
 def calibration_scores(
@@ -308,61 +315,3 @@ def check_answers(detector: Any, state: FittedState) -> None:
         raise PersistenceError(f"its {name} gives scores of a wrong shape.")
     if not np.isfinite(score).all() or not np.isfinite(posterior).all():
         raise PersistenceError(f"its {name} gives scores that are not finite.")
-
-
-def numbered_groups(groups: Any, n_images: int) -> np.ndarray:
-    """The number of each image's group."""
-    return np.unique(check_labels(groups, n_images, "groups", of_classes=False), return_inverse=True)[1]
-
-
-def _or_none(numbers: np.ndarray) -> np.ndarray | None:
-    """Numbers of groups, or None where each image is its own."""
-    return None if len(np.unique(numbers)) == len(numbers) else numbers
-
-
-def _read_labels(
-    detector: Any, y: Any, n_images: int, class_names: ClassNames | None, groups: Any
-) -> _Labelled:
-    rows = np.arange(n_images)
-    numbered = None if groups is None else _or_none(numbered_groups(groups, n_images))
-    if y is None and detector.training == "none":
-        if class_names is None:
-            raise VocabularyError("without y, class_names must say which classes are known.")
-        vocabulary = name_classes(class_names)
-        unknown_label = resolve_unknown_label(detector.unknown_label, vocabulary.labels)
-        return _Labelled(vocabulary, unknown_label, rows, None, numbered)
-    labels = check_labels(y, n_images)
-    unknown_label = resolve_unknown_label(detector.unknown_label, labels)
-    if unknown_label is not None:
-        rows = np.flatnonzero(labels != unknown_label)
-    seen = np.unique(labels[rows])
-    if len(seen) == 0:
-        raise InputError(
-            f"y has no known class: all {n_images} labels are unknown_label ({unknown_label!r})."
-        )
-    if class_names is None and not detector.reads_names:
-        class_names = {label: str(label) for label in seen.tolist()}
-    vocabulary = build_vocabulary(seen, class_names)
-    order = np.argsort(vocabulary.labels, kind="stable")
-    targets = order[np.searchsorted(vocabulary.labels, labels[rows], sorter=order)]
-    return _Labelled(vocabulary, unknown_label, rows, targets, None if numbered is None else numbered[rows])
-
-
-def known_rows(state: FittedState, labels: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """The rows that are not labelled unknown, and the names of their classes."""
-    if len(labels) and (labels.dtype.kind == "U") != (state.classes_.dtype.kind == "U"):
-        raise InputTypeError(
-            f"y has labels such as {labels[0].item()!r}; this detector's are such as "
-            f"{state.classes_[0].item()!r}."
-        )
-    name_of = dict(zip(state.classes_.tolist(), state.class_names_, strict=True))
-    rows = np.arange(len(labels))
-    if state.unknown_label is not None:
-        rows = np.flatnonzero(labels != state.unknown_label)
-    for row in rows:
-        if labels[row] not in name_of:
-            raise InputError(
-                f"y has label {labels[row].item()!r} in row {row}, which is not one of classes_. Leave "
-                "the row out, label it unknown, or name the class with set_vocabulary first."
-            )
-    return rows, [name_of[label] for label in labels[rows].tolist()]

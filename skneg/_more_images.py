@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ._fitting import known_rows, numbered_groups
+from ._labels import known_rows, numbered_groups
 from ._reading import count_images, read_images
 from ._state import FittedState
 from ._utils import stacklevel_outside

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import reduce
 from typing import Any
 
@@ -19,6 +19,9 @@ from .errors import InputError, InputTypeError
 DOC_LINK = "https://pypi.org/project/skneg/"
 
 Prepare = Callable[[Any], Any]
+
+# Whose functions may stand between one of scikit-learn's and ours.
+_INNER = ("sklearn.", "skneg.", "joblib.")
 
 # What a user changes first stands first in `help`.
 _FIRST = ("self", "detectors", "model", "class_names", "contamination", "random_state")
@@ -101,6 +104,67 @@ def tag(detector: Any, tags: Any) -> Any:
     # Zero-shot knowledge of pictures is of no use on the points by which scikit-learn measures.
     tags.classifier_tags.poor_score = detector.reads_names
     return tags
+
+
+def asks_known_or_unknown(detector: Any) -> bool:
+    """Whether whoever looks for `decision_function` will not take it for scores of classes.
+
+    scikit-learn asks for either of ``["decision_function", "predict_proba"]`` where it wants a score of each
+    class, to calibrate or to rank them. Our `decision_function` says another thing, so it is not there for
+    who would take `predict_proba` as well. Who asks for it by name gets it.
+    """
+    for module, name, variables in _scikit_learn_above():
+        if name == "_check_response_method":
+            return isinstance(variables["response_method"], str)
+        if module == "sklearn.multiclass":  # one against the others: tries it first, in code of its own
+            return False
+    return True
+
+
+def labels_before_numbering() -> list[str] | None:
+    """The sorted strings that a function of scikit-learn above has numbered, so that `fit` gets the numbers.
+
+    Voting, bagging, stacking, `cross_val_predict` and others do so with string labels. None where nothing
+    shows it: labels that were numbers from the start, or a caller in another process.
+    """
+    for _, _, variables in _scikit_learn_above():
+        for labels in (variables.get("y"), getattr(variables.get("le"), "classes_", None)):
+            if labels is None or np.ndim(labels) != 1 or len(labels) == 0:
+                continue
+            labels = np.asarray(labels, dtype=object)
+            if isinstance(labels[0], str):
+                return sorted(set(labels.tolist()))
+    return None
+
+
+def refuse_tool_above(reads_names: bool, unknown_label: Any) -> None:
+    """Refuse a meta-estimator above that `fit` would serve, but whose answers would be wrong, or an error.
+
+    Raises
+    ------
+    InputError
+        For counted votes, of which none may be negative; and, of detectors that read names, for one class
+        against the others.
+    """
+    for module, _, variables in _scikit_learn_above():
+        if unknown_label is not None and getattr(variables.get("self"), "voting", None) == "hard":
+            raise InputError(
+                "VotingClassifier(voting='hard') counts answers and cannot count an unknown label: take "
+                "voting='soft', or give each detector unknown_label=None."
+            )
+        if reads_names and module == "sklearn.multiclass":
+            raise InputError(
+                "classifiers of one class against others put numbers in the place of classes, and names are "
+                "lost. A detector knows many classes by itself: fit it as it is."
+            )
+
+
+def _scikit_learn_above() -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Module, name and variables of the functions that called, up to the first that is not scikit-learn's."""
+    frame: Any = sys._getframe(1)
+    while frame is not None and (module := frame.f_globals.get("__name__", "")).startswith(_INNER):
+        yield module, frame.f_code.co_name, frame.f_locals
+        frame = frame.f_back
 
 
 def unwrap(estimator: Any) -> tuple[Any, Prepare]:

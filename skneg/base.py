@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from ._fitting import check_answers, fit_state, label_sets, recalibrate, with_vocabulary
+from ._fitting import check_answers, fit_state, label_sets, recalibrate, with_unknown, with_vocabulary
 from ._method import Method
 from ._more_images import warn_of_absent, with_images
 from ._reading import noting_models, read_images
-from ._sklearn import DOC_LINK, refuse_unknown, share_parameters, tag, with_defaults
+from ._sklearn import DOC_LINK, asks_known_or_unknown, refuse_unknown, share_parameters, tag, with_defaults
 from ._state import FittedState
 from ._utils import check_between
 from .errors import InputError
 from .metrics import register_scorers
-from .threshold import offset_by_unknown
-from .vocabulary import ClassNames, Vocabulary, check_labels, mark_unknown, replace_vocabulary
+from .vocabulary import ClassNames, Vocabulary, mark_unknown, replace_vocabulary
 
 if TYPE_CHECKING:
     from .inspection import Explanations
@@ -163,6 +163,7 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
         """
         return self._score(*self._see(X))
 
+    @available_if(asks_known_or_unknown)
     def decision_function(self, X: Any) -> np.ndarray:
         """``score_samples(X) - offset_``: negative where an image is rejected as unknown.
 
@@ -173,7 +174,8 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n,), float64
-            One-dimensional whatever the number of classes: it answers known or unknown.
+            One-dimensional whatever the number of classes: it answers known or unknown. Tools of scikit-learn
+            that look for scores of classes do not see it, and take `predict_proba` (docs/searches.md).
         """
         state, Z = self._see(X)
         return self._score(state, Z) - state.offset_
@@ -280,13 +282,7 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
             One of both: the share of new unknown images that may be accepted; or what one of them costs, in
             rejected known ones. See `skneg.threshold.offset_by_unknown`, also for errors.
         """
-        state, scores = self._fitted(), self.score_samples(X)
-        if y is not None:
-            scores = scores[check_labels(y, len(scores)) == state.unknown_label]
-        if len(scores) == 0:
-            raise InputError(f"no row is labelled with unknown_label, {state.unknown_label!r}.")
-        offset = offset_by_unknown(state.calibrator.scores, scores, accepted, cost)
-        self._state = replace(state, calibrator=replace(state.calibrator, offset=offset))
+        self._state = with_unknown(self, self._fitted(), X, y, accepted, cost)
         return self
 
     def set_vocabulary(

@@ -10,7 +10,7 @@ from sklearn.exceptions import NotFittedError
 import skneg
 from skneg import CLIPImageEncoder, Words
 from skneg.datasets import COLORS, SHAPE_NAMES, make_scenes
-from skneg.errors import ImageError, SknegError, VocabularyError
+from skneg.errors import ImageError, InputError, SknegError, VocabularyError
 from skneg.prompts import CoOpRecipe, PromptRecipe
 
 from .conftest import KNOWN, STRANGE, takes
@@ -181,6 +181,38 @@ class TestEveryDetector:
         assert detector.calibration_names_ == y[:50].tolist()
         kept = detector.offset_
         assert detector.calibrate().offset_ == pytest.approx(kept, abs=1e-6)
+
+    def test_sets_of_classes_keep_the_right_one(self, name, fitted, scenes, strange_scenes):
+        X, y = scenes
+        sets = fitted(name).predict_set(X, alpha=0.1)
+        assert sets.shape == (len(X), len(KNOWN))
+        assert sets.dtype == bool
+        assert sets[np.arange(len(X)), numbers(y)].mean() >= 0.8
+        assert fitted(name).predict_set(X, alpha=0.5).sum() < sets.sum()
+
+    def test_unknown_images_set_the_threshold(self, name, fitted, strange_scenes):
+        detector = pickle.loads(pickle.dumps(fitted(name)))
+        detector.calibrate_unknown(strange_scenes, accepted=0.1)
+        assert (detector.predict(strange_scenes) != "unknown").mean() <= 0.1
+
+    def test_more_images_of_known_classes(self, name, fitted, scenes):
+        X, y = scenes
+        detector = pickle.loads(pickle.dumps(fitted(name)))
+        if name == "ZOCDetector":
+            with pytest.raises(InputError, match="by calibrate"):
+                detector.add_images(X[:8], y[:8])
+            return
+        detector.add_images(X[:8], y[:8])
+        assert len(detector.calibration_scores_) >= len(fitted(name).calibration_scores_)
+        assert (detector.predict(X) == y).mean() > 0.6
+
+    def test_groups_of_a_copied_set(self, name, build, scenes):
+        X, y = np.repeat(scenes[0], 2, axis=0), np.repeat(scenes[1], 2)
+        groups = np.repeat(np.arange(len(y) // 2), 2)
+        detector = build(name).fit(X, y, groups=groups)
+        assert (detector.predict(scenes[0]) == scenes[1]).mean() > 0.6
+        with pytest.raises(InputError, match="groups"):
+            build(name).fit(X, y, groups=groups[1:])
 
     def test_embeddings_equal_images(self, name, build, fitted, scenes):
         excuse(name, "embeddings")

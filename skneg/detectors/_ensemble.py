@@ -11,9 +11,10 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import get_tags
+from sklearn.utils.metaestimators import available_if
 
 from .._reading import count_images
-from .._sklearn import DOC_LINK
+from .._sklearn import DOC_LINK, asks_known_or_unknown
 from .._utils import check_between, check_option
 from ..base import OpenSetDetector
 from ..errors import InputError, InputTypeError, PersistenceError
@@ -181,9 +182,9 @@ class ScoreEnsemble(ClassifierMixin, BaseEstimator):
             Between 0 and 1.
         """
         members = self._members()
-        scores = members.scores(members.represent(X))
-        return combine(scores, self._scale(members).references, self.method)
+        return combine(members.scores(members.represent(X)), self._scale(members).references, self.method)
 
+    @available_if(asks_known_or_unknown)
     def decision_function(self, X: Any) -> np.ndarray:
         """``score_samples(X) - offset_``: negative where an image is rejected as unknown.
 

@@ -1,0 +1,118 @@
+"""What `y`, `class_names` and `groups` say: the classes, and the class of each row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ._sklearn import labels_before_numbering, refuse_tool_above
+from ._state import FittedState
+from .errors import InputError, InputTypeError, VocabularyError
+from .vocabulary import (
+    ClassNames,
+    Vocabulary,
+    build_vocabulary,
+    check_labels,
+    name_classes,
+    resolve_unknown_label,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """What `y` and `class_names` say: the classes, the rows of known ones, and the class of each."""
+
+    vocabulary: Vocabulary
+    unknown_label: Any
+    rows: np.ndarray
+    targets: np.ndarray | None  # None without y
+    groups: np.ndarray | None  # numbers of groups; None without them
+
+
+def read_labels(
+    detector: Any, y: Any, n_images: int, class_names: ClassNames | None, groups: Any
+) -> Labelled:
+    rows = np.arange(n_images)
+    numbered = None if groups is None else groups_or_none(numbered_groups(groups, n_images))
+    if y is None and detector.training == "none":
+        if class_names is None:
+            raise VocabularyError("without y, class_names must say which classes are known.")
+        vocabulary = name_classes(class_names)
+        unknown_label = resolve_unknown_label(detector.unknown_label, vocabulary.labels)
+        return Labelled(vocabulary, unknown_label, rows, None, numbered)
+    labels = check_labels(y, n_images)
+    unknown_label = resolve_unknown_label(detector.unknown_label, labels)
+    refuse_tool_above(detector.reads_names, unknown_label)
+    if unknown_label is not None:
+        rows = np.flatnonzero(labels != unknown_label)
+    seen = np.unique(labels[rows])
+    if len(seen) == 0:
+        raise InputError(
+            f"y has no known class: all {n_images} labels are unknown_label ({unknown_label!r})."
+        )
+    if class_names is None and not detector.reads_names:
+        class_names = {label: str(label) for label in seen.tolist()}
+    if seen.dtype.kind != "U":
+        _check_numbering(detector, class_names)
+    vocabulary = build_vocabulary(seen, class_names)
+    order = np.argsort(vocabulary.labels, kind="stable")
+    targets = order[np.searchsorted(vocabulary.labels, labels[rows], sorter=order)]
+    return Labelled(vocabulary, unknown_label, rows, targets, None if numbered is None else numbered[rows])
+
+
+def _check_numbering(detector: Any, class_names: ClassNames | None) -> None:
+    """Refuse names that do not fit the numbers which scikit-learn has put in the place of string labels."""
+    labels = labels_before_numbering()
+    if labels is None:
+        return
+    told = ", ".join(f"{i} for {label!r}" for i, label in enumerate(labels[:3]))
+    what = f"scikit-learn has numbered the labels before `fit` got them ({told}, ...)"
+    unknown = "unknown" if detector.unknown_label == "auto" else detector.unknown_label
+    if unknown in labels:
+        raise InputError(f"{what}, and {unknown!r} with them: it would be a class. Leave these rows out.")
+    if not detector.reads_names:
+        return
+    if class_names is None or isinstance(class_names, Mapping):
+        raise VocabularyError(
+            f"{what}: give class_names to the constructor as a list in this order, such as {labels[:3]} ..."
+        )
+    names = list(class_names)
+    for i, label in enumerate(labels):
+        if set(labels) <= set(names) and names[i] != label:
+            raise VocabularyError(
+                f"{what}, but class_names[{i}] is {names[i]!r}: give class_names in the order of the sorted "
+                "labels."
+            )
+
+
+def known_rows(state: FittedState, labels: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """The rows that are not labelled unknown, and the names of their classes."""
+    if len(labels) and (labels.dtype.kind == "U") != (state.classes_.dtype.kind == "U"):
+        raise InputTypeError(
+            f"y has labels such as {labels[0].item()!r}; this detector's are such as "
+            f"{state.classes_[0].item()!r}."
+        )
+    name_of = dict(zip(state.classes_.tolist(), state.class_names_, strict=True))
+    rows = np.arange(len(labels))
+    if state.unknown_label is not None:
+        rows = np.flatnonzero(labels != state.unknown_label)
+    for row in rows:
+        if labels[row] not in name_of:
+            raise InputError(
+                f"y has label {labels[row].item()!r} in row {row}, which is not one of classes_. Leave "
+                "the row out, label it unknown, or name the class with set_vocabulary first."
+            )
+    return rows, [name_of[label] for label in labels[rows].tolist()]
+
+
+def numbered_groups(groups: Any, n_images: int) -> np.ndarray:
+    """The number of each image's group."""
+    return np.unique(check_labels(groups, n_images, "groups", of_classes=False), return_inverse=True)[1]
+
+
+def groups_or_none(numbers: np.ndarray) -> np.ndarray | None:
+    """Numbers of groups, or None where each image is its own."""
+    return None if len(np.unique(numbers)) == len(numbers) else numbers
