@@ -5,7 +5,8 @@
 Trains positives as by default and negatives by `skneg.prompts.losses.complementary` alone, all of it in two
 halves for the scores of training images, and adds to the score by text, the log odds of the names against
 words, a multiple of ``sum_j p_j d_j``: d_j is the lead of class j over its negatives, p the softmax of the
-positives' logits. Prints AUROC by text alone and of the joint score, means over the seeds.
+positives' logits. Prints AUROC by text alone and of the joint score, means over the seeds. Other ways to
+train the negatives: complementary_study.py.
 """
 
 from __future__ import annotations
@@ -13,20 +14,24 @@ from __future__ import annotations
 import argparse
 import warnings
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from evidence import Case, halves, photos, splits
 from scipy.special import logsumexp, softmax
+from sklearn.base import clone
 
 from skneg import CalibrationWarning, Words
 from skneg.backbone import load_backbone
 from skneg.evidence import JointScore, folds
 from skneg.metrics import auroc
 from skneg.prompts import PromptRecipe
-from skneg.prompts.encoding import embed_contexts
-from skneg.prompts.training import train_prompts
+from skneg.prompts.encoding import PromptEncoder, embed_contexts
+from skneg.prompts.objective import Objective
+from skneg.prompts.training import batches_of, minimise, train_prompts
 from skneg.words import embed_names
 
 RECIPE = PromptRecipe(
@@ -34,28 +39,65 @@ RECIPE = PromptRecipe(
 )
 WEIGHTS = (0.0, 0.5, 1.0)
 TEMPLATE = "a photo of a {}"
+STRUCK_OUT = "struck out"
+
+Figures = dict[str, dict[str, float]]  # by set of unknown images, then by kind of score and weight
 
 
-def run(case: Case, seed: int) -> dict[tuple[str, str, float], float]:
-    """AUROC in percent by set of unknown images, kind of score, and weight of the negatives."""
+def train_negatives(
+    positive: np.ndarray, recipe: PromptRecipe, seed: int, given: Sequence[Any]
+) -> np.ndarray:
+    """The second stage of `train_prompts` behind a positive context; mini-batches are drawn anew."""
+    tower, names, X, y, anchors, words = given
+    generator = torch.Generator().manual_seed(seed)
+    start = torch.from_numpy(positive).to(tower.device)
+    noise = torch.randn((recipe.n_negative, *start.shape), generator=generator).to(tower.device)
+    negative = (start + recipe.negative_noise * noise).requires_grad_()
+    objective = Objective(tower, recipe, X, y, anchors, words, generator)
+    encode = PromptEncoder(tower, len(start), names)
+    with torch.no_grad():
+        positives = encode(start[None], normalize=True)[0]
+
+    def terms(x: torch.Tensor, rows: torch.Tensor) -> dict[str, torch.Tensor]:
+        return objective.of_negatives(positives, encode(negative, normalize=True), x, rows)
+
+    steps, size = recipe.steps("negative", len(X)), recipe.train_batch_size
+    batches = batches_of(objective.images, objective.rows, size, steps, generator)
+    minimise(terms, torch.optim.Adam([negative], lr=recipe.learning_rate), batches, steps, "negative", False)
+    return negative.detach().cpu().numpy()
+
+
+def run(case: Case, seed: int, variants: dict[str, dict[str, Any]]) -> Iterator[tuple[str, Figures]]:
+    """AUROC in percent of each variant, given by what differs from `RECIPE`.
+
+    "trained" is the share of the classes, the first ones, whose images train prompts; all names are scored.
+    The figure `STRUCK_OUT` is of training images alone: how well the same score tells them from themselves
+    with their own class taken away.
+    """
     backbone, settings = load_backbone(case.model), Words()
     tower, (X, y), k = backbone.text_tower, case.train, len(case.names)
     X, T = np.asarray(X, dtype=np.float32), tower.temperature
     anchors = embed_names(tower, case.names, [TEMPLATE])
     words, listed = settings.embed(backbone, [TEMPLATE])
     kept = listed[settings.choose(words, listed, anchors, case.names)]
+    half = folds(y, 2, np.random.RandomState(seed))
+    positives: dict[tuple[int, int], np.ndarray] = {}  # the variants share them
 
-    def learn(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def learn(rows: np.ndarray, part: int, trained: float = 1.0, **changes: Any) -> Any:
+        n_trained = max(2, int(trained * k))
+        rows = rows[y[rows] < n_trained]
         known, numbers = np.unique(y[rows], return_inverse=True)
-        names = [case.names[c] for c in known]
-        learned = train_prompts(
-            tower, names, X[rows], numbers, RECIPE, anchors=anchors[known], words=kept, seed=seed
-        )
-        positive = embed_contexts(tower, learned.positive_context[None], case.names)[0]
-        return positive, embed_contexts(tower, learned.negative_context, case.names)
+        given = tower, [case.names[c] for c in known], X[rows], numbers, anchors[known], kept
+        if (n_trained, part) not in positives:
+            first = clone(RECIPE).set_params(negative_steps=0)
+            learned = train_prompts(*given[:4], first, anchors=anchors[known], words=kept, seed=seed)
+            positives[n_trained, part] = learned.positive_context
+        positive = positives[n_trained, part]
+        negative = train_negatives(positive, clone(RECIPE).set_params(**changes), seed, given)
+        return tuple(embed_contexts(tower, side, case.names) for side in (positive[None], negative))
 
     def say(Z: np.ndarray, bank: Any, weight: float, gone: Any = None) -> tuple[np.ndarray, np.ndarray]:
-        logits, others = ((Z @ side.T).astype(np.float64) / T for side in (bank[0], kept))
+        logits, others = ((Z @ side.T).astype(np.float64) / T for side in (bank[0][0], kept))
         negative = np.stack([Z @ side.T for side in bank[1]]).astype(np.float64) / T
         leads = logits - logsumexp(negative, axis=0) + np.log(len(negative))
         seen = logits.copy()
@@ -64,12 +106,8 @@ def run(case: Case, seed: int) -> dict[tuple[str, str, float], float]:
         odds = logsumexp(seen, axis=1) - logsumexp(others, axis=1)
         return logits, odds + weight * (softmax(seen, axis=1) * leads).sum(axis=1)
 
-    half = folds(y, 2, np.random.RandomState(seed))
-    whole, own = learn(np.arange(len(y))), [learn(np.flatnonzero(half != h)) for h in (0, 1)]
-    figures = {}
-    for weight in WEIGHTS:
-
-        def text_of(rows: np.ndarray, gone: Any = None, weight: float = weight) -> Any:
+    def measure(whole: Any, own: Any, weight: float) -> dict[str, tuple[float, ...]]:
+        def text_of(rows: np.ndarray, gone: Any = None) -> Any:
             logits, text = np.empty((len(rows), k)), np.empty(len(rows))
             for h in (0, 1):
                 ours = half[rows] == h
@@ -77,19 +115,36 @@ def run(case: Case, seed: int) -> dict[tuple[str, str, float], float]:
                 logits[ours], text[ours] = say(X[rows[ours]], own[h], weight, struck_out)
             return logits, text
 
-        joint, *_ = JointScore.fit(X, y, case.names, np.random.RandomState(seed), text_of)
+        rng = np.random.RandomState(seed)
+        joint, rows, _, seen = JointScore.fit(X, y, case.names, rng, text_of)
 
-        def scores(
-            Z: np.ndarray, weight: float = weight, joint: Any = joint
-        ) -> tuple[np.ndarray, np.ndarray]:
+        def scores(Z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             logits, text = say(Z, whole, weight)
             return text, joint.score(joint.parts(logits, text, joint.images(Z)))
 
-        known = scores(case.test[0])
-        for name, Z in case.unknown.items():
-            for kind, ours, theirs in zip(("text", "joint"), known, scores(Z), strict=True):
-                figures[name, kind, weight] = 100 * auroc(ours, theirs)
-    return figures
+        def without(gone: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            others = np.arange(k) != gone[:, None]
+            logits, text = text_of(rows, gone)
+            parts = (part[others].reshape(-1, k - 1) for part in (logits, seen.evidence))
+            return text, joint.score(joint.parts(next(parts), text, next(parts)))
+
+        known, sides = scores(case.test[0]), {name: scores(Z) for name, Z in case.unknown.items()}
+        compared = {name: (known, unknown) for name, unknown in sides.items()}
+        another = (y[rows] + rng.randint(1, k, len(rows))) % k
+        compared[STRUCK_OUT] = without(another), without(y[rows])
+        return {
+            name: tuple(100 * auroc(*pair) for pair in zip(*both, strict=True))
+            for name, both in compared.items()
+        }
+
+    for variant, changes in variants.items():
+        whole = learn(np.arange(len(y)), 2, **changes)
+        own = [learn(np.flatnonzero(half != h), h, **changes) for h in (0, 1)]
+        figures: Figures = defaultdict(dict)
+        for weight in WEIGHTS:
+            for name, (text, joint) in measure(whole, own, weight).items():
+                figures[name] |= {f"text, {weight}": text, f"joint, {weight}": joint}
+        yield variant, figures
 
 
 def main() -> None:
@@ -100,18 +155,19 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", default=list(tasks), choices=list(tasks))
     options = parser.parse_args()
     warnings.simplefilter("ignore", CalibrationWarning)
-    found: dict[tuple, list[float]] = defaultdict(list)
+    found: dict[tuple[str, str], list[dict[str, float]]] = defaultdict(list)
     for task in options.tasks:
         for seed in range(options.seeds):
             for case in tasks[task](options.data, seed):
                 if task != "photos" or case.name.split(", ")[1] in ("20 a class", "5 a class"):
-                    for (name, kind, weight), value in run(case, seed).items():
-                        found[case.name, name, kind, weight].append(value)
-    print("| task | unknown |" + "".join(f" {kind}, {w} |" for kind in ("text", "joint") for w in WEIGHTS))
-    print("|---" * (2 + 2 * len(WEIGHTS)) + "|")
-    for case, name in dict.fromkeys(key[:2] for key in found):
-        cells = (np.mean(found[case, name, kind, w]) for kind in ("text", "joint") for w in WEIGHTS)
-        print(f"| {case} | {name} |" + "".join(f" {cell:.1f} |" for cell in cells))
+                    figures = next(run(case, seed, {"base": {}}))[1]
+                    for name in case.unknown:
+                        found[case.name, name].append(figures[name])
+    kinds = [f"{kind}, {weight}" for kind in ("text", "joint") for weight in WEIGHTS]
+    print(f"| task | unknown | {' | '.join(kinds)} |\n{'|---' * (2 + len(kinds))}|")
+    for (task, name), rows in found.items():
+        cells = (f" {np.mean([row[kind] for row in rows]):.1f} |" for kind in kinds)
+        print(f"| {task} | {name} |" + "".join(cells))
 
 
 if __name__ == "__main__":
