@@ -14,12 +14,11 @@ from __future__ import annotations
 import argparse
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from evidence import Case, halves, photos, splits
 from scipy.special import logsumexp, softmax
 from sklearn.base import clone
@@ -29,9 +28,8 @@ from skneg.backbone import load_backbone
 from skneg.evidence import JointScore, folds
 from skneg.metrics import auroc
 from skneg.prompts import PromptRecipe
-from skneg.prompts.encoding import PromptEncoder, embed_contexts
-from skneg.prompts.objective import Objective
-from skneg.prompts.training import batches_of, minimise, train_prompts
+from skneg.prompts.encoding import embed_contexts
+from skneg.prompts.training import train_prompts
 from skneg.words import embed_names
 
 RECIPE = PromptRecipe(
@@ -42,29 +40,6 @@ TEMPLATE = "a photo of a {}"
 STRUCK_OUT = "struck out"
 
 Figures = dict[str, dict[str, float]]  # by set of unknown images, then by kind of score and weight
-
-
-def train_negatives(
-    positive: np.ndarray, recipe: PromptRecipe, seed: int, given: Sequence[Any]
-) -> np.ndarray:
-    """The second stage of `train_prompts` behind a positive context; mini-batches are drawn anew."""
-    tower, names, X, y, anchors, words = given
-    generator = torch.Generator().manual_seed(seed)
-    start = torch.from_numpy(positive).to(tower.device)
-    noise = torch.randn((recipe.n_negative, *start.shape), generator=generator).to(tower.device)
-    negative = (start + recipe.negative_noise * noise).requires_grad_()
-    objective = Objective(tower, recipe, X, y, anchors, words, generator)
-    encode = PromptEncoder(tower, len(start), names)
-    with torch.no_grad():
-        positives = encode(start[None], normalize=True)[0]
-
-    def terms(x: torch.Tensor, rows: torch.Tensor) -> dict[str, torch.Tensor]:
-        return objective.of_negatives(positives, encode(negative, normalize=True), x, rows)
-
-    steps, size = recipe.steps("negative", len(X)), recipe.train_batch_size
-    batches = batches_of(objective.images, objective.rows, size, steps, generator)
-    minimise(terms, torch.optim.Adam([negative], lr=recipe.learning_rate), batches, steps, "negative", False)
-    return negative.detach().cpu().numpy()
 
 
 def run(case: Case, seed: int, variants: dict[str, dict[str, Any]]) -> Iterator[tuple[str, Figures]]:
@@ -87,14 +62,16 @@ def run(case: Case, seed: int, variants: dict[str, dict[str, Any]]) -> Iterator[
         n_trained = max(2, int(trained * k))
         rows = rows[y[rows] < n_trained]
         known, numbers = np.unique(y[rows], return_inverse=True)
-        given = tower, [case.names[c] for c in known], X[rows], numbers, anchors[known], kept
+        given = tower, [case.names[c] for c in known], X[rows], numbers
+        beside = {"anchors": anchors[known], "words": kept, "seed": seed}
         if (n_trained, part) not in positives:
-            first = clone(RECIPE).set_params(negative_steps=0)
-            learned = train_prompts(*given[:4], first, anchors=anchors[known], words=kept, seed=seed)
+            learned = train_prompts(*given, clone(RECIPE).set_params(negative_steps=0), **beside)
             positives[n_trained, part] = learned.positive_context
         positive = positives[n_trained, part]
-        negative = train_negatives(positive, clone(RECIPE).set_params(**changes), seed, given)
-        return tuple(embed_contexts(tower, side, case.names) for side in (positive[None], negative))
+        second = clone(RECIPE).set_params(positive_steps=0, **changes)
+        learned = train_prompts(*given, second, start=positive, **beside)
+        sides = positive[None], learned.negative_context
+        return tuple(embed_contexts(tower, side, case.names) for side in sides)
 
     def say(Z: np.ndarray, bank: Any, weight: float, gone: Any = None) -> tuple[np.ndarray, np.ndarray]:
         logits, others = ((Z @ side.T).astype(np.float64) / T for side in (bank[0][0], kept))

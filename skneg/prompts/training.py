@@ -52,6 +52,7 @@ def train_prompts(
     *,
     anchors: np.ndarray | None = None,
     words: np.ndarray | None = None,
+    start: np.ndarray | None = None,
     seed: int = 0,
     verbose: bool = False,
 ) -> LearnedPrompts:
@@ -71,6 +72,9 @@ def train_prompts(
         The names' hand-written prompts, which the positives are drawn to ([3]_).
     words : ndarray of shape (w, d), optional
         Words that stand beside the classes in the cross-entropy and teach the negatives as outliers.
+    start : ndarray of shape (n_ctx, width), optional
+        The positive context that training starts from, such as one already learned, which stays as it is
+        with ``recipe.positive_steps=0``. By default ``recipe.context_init``.
     seed : int, default=0
         Decides initial noise, mini-batches and the outliers of each step.
     verbose : bool, default=False
@@ -89,6 +93,8 @@ def train_prompts(
     """
     generator = torch.Generator().manual_seed(seed)
     positive = initial_context(text_tower, recipe, generator)
+    if start is not None:
+        positive = torch.from_numpy(start).to(text_tower.device)
     if not recipe.shared:
         positive = positive.expand(len(class_names), -1, -1).clone()
 

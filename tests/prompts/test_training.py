@@ -43,6 +43,15 @@ def test_no_positive_steps_leave_the_positive_context_at_its_start(data, start):
     assert (train(data, positive_steps=1).positive_context != start).any()
 
 
+def test_training_goes_on_from_a_learned_context(data):
+    learned = train(data, negative_steps=0).positive_context
+    recipe = PromptRecipe(positive_steps=0, negative_steps=3)
+    again = train_prompts(data.tower, NAMES, data.images, LABELS, recipe, start=learned)
+    np.testing.assert_array_equal(again.positive_context, learned)
+    other = train_prompts(data.tower, NAMES, data.images, LABELS, recipe)
+    assert (again.negative_context != other.negative_context).any()
+
+
 def test_the_negative_stage_leaves_the_positive_context_alone(data):
     none, some = (train(data, negative_steps=steps) for steps in (0, 5))
     np.testing.assert_array_equal(none.positive_context, some.positive_context)
