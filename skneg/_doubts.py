@@ -24,7 +24,7 @@ _FEW = 10  # rows of which it is not said that they lie far from all that was se
 
 
 def warn_of_unknown_labels(labels: np.ndarray, names: Any, unknown_label: Any) -> None:
-    """Warn of classes whose label or name says that they are none, and of labels that are nearly the same.
+    """Warn of classes whose label or name says that they are none.
 
     Parameters
     ----------
@@ -40,7 +40,6 @@ def warn_of_unknown_labels(labels: np.ndarray, names: Any, unknown_label: Any) -
     InputWarning
     """
     width = max((len(label) for label in labels.tolist() if isinstance(label, str)), default=0)
-    alike: dict[str, Any] = {}
     for label, name in zip(labels.tolist(), names, strict=True):
         if label == unknown_label:  # refused elsewhere
             continue
@@ -62,11 +61,14 @@ def warn_of_unknown_labels(labels: np.ndarray, names: Any, unknown_label: Any) -
                 "if they are of one, give it a name that says which.",
                 InputWarning,
             )
-        if (other := alike.setdefault(_plain(label), label)) != label:
-            warn(
-                f"labels {other!r} and {label!r} differ in blanks or case alone: are they one class?",
-                InputWarning,
-            )
+
+
+def warn_of_near_labels(labels: np.ndarray) -> None:
+    """Warn of labels that differ in blanks or case alone, as an `InputWarning`."""
+    seen: dict[str, Any] = {}
+    for label in labels.tolist():
+        if (other := seen.setdefault(" ".join(str(label).lower().split()), label)) != label:
+            warn(f"labels {other!r} and {label!r} differ in blanks or case alone: one class?", InputWarning)
 
 
 def _plain(text: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ._doubts import warn_of_unknown_labels
+from ._doubts import warn_of_near_labels, warn_of_unknown_labels
 from ._sklearn import labels_before_numbering, refuse_tool_above
 from ._state import FittedState
 from .errors import InputError, InputTypeError, VocabularyError
@@ -67,6 +67,8 @@ def read_labels(
             "unknown: whose name is whose cannot be told. Pass a mapping of label to name, or "
             "unknown_label=None."
         )
+    if not detector.reads_names:
+        warn_of_near_labels(seen)
     vocabulary = build_vocabulary(seen, class_names)
     warn_of_unknown_labels(vocabulary.labels, vocabulary.names, unknown_label)
     order = np.argsort(vocabulary.labels, kind="stable")

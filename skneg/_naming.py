@@ -50,13 +50,18 @@ def check_names(detector: Any, learned: Any, names: Sequence[str]) -> None:
     if not detector.reads_names or has_bank:
         return
     check_tokens(detector._backbone().text_tower, names)
-    codes = [name for name in names if _CODE.fullmatch(name.strip())]
-    if 2 * len(codes) > len(names):
+    if codes := _codes(names):
         warn(
             f"{len(codes)} of {len(names)} class names are numbers or codes, such as {codes[0]!r}, which say "
             f"nothing to the text tower. {_CURE}",
             InputWarning,
         )
+
+
+def _codes(names: Sequence[str]) -> list[str]:
+    """The names that are codes, where most are."""
+    codes = [name for name in names if _CODE.fullmatch(name.strip())]
+    return codes if 2 * len(codes) > len(names) else []
 
 
 def check_tokens(tower: TextTower, names: Sequence[str]) -> None:
@@ -88,8 +93,9 @@ def _strange(name: str) -> str:
 def compare_names(detector: Any, state: FittedState, Z: Any, targets: np.ndarray) -> None:
     """`warn_of_disagreement` of the training images, where the names are read and the images embedded."""
     names = state.class_names_
-    if not detector.reads_names or len(names) < 2 or not isinstance(Z, np.ndarray) or Z.ndim != 2:
-        return
+    is_matrix = isinstance(Z, np.ndarray) and Z.ndim == 2
+    if not detector.reads_names or len(names) < 2 or not is_matrix or _codes(names):
+        return  # codes have been named already
     rows = np.arange(len(Z))
     if len(rows) > _MOST:
         rows = np.random.RandomState(0).permutation(len(rows))[:_MOST]
