@@ -19,6 +19,7 @@ _UNKNOWN = {
     "unclassified", "novel", "anomaly", "rest", "reject", "rejected", "misc", "?", "-1",
 }  # fmt: skip
 _SAME = 1e-5  # largest difference between unit vectors of one image that was encoded twice
+_COLUMNS = 32  # with fewer, other images may lie in the same direction
 _NEAR = 1e-3  # their largest distance in a few directions of normal coordinates
 _FEW = 10  # rows of which it is not said that they lie far from all that was seen
 
@@ -81,9 +82,9 @@ def copies(Z: Any) -> np.ndarray | None:
     Parameters
     ----------
     Z : ndarray of shape (n, d)
-        Unit-norm embeddings; what is no such matrix is not looked at.
+        Unit-norm embeddings; what is no such matrix, or has few columns, is not looked at.
     """
-    if not isinstance(Z, np.ndarray) or Z.ndim != 2 or len(Z) < 2:
+    if not isinstance(Z, np.ndarray) or Z.ndim != 2 or len(Z) < 2 or Z.shape[1] < _COLUMNS:
         return None
     # Copies have one place in any few directions, up to the rounding of another batch.
     few = Z @ np.random.RandomState(0).standard_normal((Z.shape[1], 4)).astype(Z.dtype)
@@ -152,9 +153,10 @@ def warn_of_far_rows(Z: Any, seen: Any) -> None:
     InputWarning
         If the mean cosine to the mean of `seen` is less than a quarter of what it is among them.
     """
-    if not isinstance(Z, np.ndarray) or Z.ndim != 2 or min(len(Z), len(seen)) < _FEW:
+    seen = getattr(seen, "embeddings", seen)
+    if Z.ndim != 2 or seen.ndim != 2 or min(len(Z), len(seen)) < _FEW:
         return
-    centre = np.asarray(seen).mean(axis=0, dtype=np.float64)
+    centre = seen.mean(axis=0, dtype=np.float64)
     among, now = float(centre @ centre), float(Z.mean(axis=0, dtype=np.float64) @ centre)
     if among > 0.04 and now < among / 4:  # a mean of length 0.2: there is a direction
         length = np.sqrt(among)

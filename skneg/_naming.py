@@ -25,7 +25,7 @@ _CODE = re.compile(
     re.IGNORECASE,
 )
 _TEMPLATE = ["a photo of a {}"]
-_MOST = 5000  # images that are compared with their names
+_FEW, _MOST = 20, 5000  # images that are compared with their names: with fewer, chance decides
 _ENOUGH = 8  # images of a class, before it is said that they look like another
 _CURE = (
     "Say what the classes are: class_names={label: 'name', ...}. Or leave names out of it: "
@@ -93,8 +93,8 @@ def _strange(name: str) -> str:
 def compare_names(detector: Any, state: FittedState, Z: Any, targets: np.ndarray) -> None:
     """`warn_of_disagreement` of the training images, where the names are read and the images embedded."""
     names = state.class_names_
-    is_matrix = isinstance(Z, np.ndarray) and Z.ndim == 2
-    if not detector.reads_names or len(names) < 2 or not is_matrix or _codes(names):
+    says = isinstance(Z, np.ndarray) and Z.ndim == 2 and len(Z) >= _FEW
+    if not detector.reads_names or len(names) < 2 or not says or _codes(names):
         return  # codes have been named already
     rows = np.arange(len(Z))
     if len(rows) > _MOST:
@@ -125,7 +125,10 @@ def warn_of_disagreement(names: Sequence[str], targets: np.ndarray, likeliest: n
     from scipy.optimize import linear_sum_assignment
 
     k, agree = len(names), float((targets == likeliest).mean())
-    table, counts = np.zeros((k, k)), np.bincount(targets, minlength=k)
+    counts = np.bincount(targets, minlength=k)
+    if agree > 0.5 and counts.max() < _ENOUGH:
+        return
+    table = np.zeros((k, k))
     np.add.at(table, (targets, likeliest), 1)
     rows, best = linear_sum_assignment(-table)
     fits, shares = float(table[rows, best].sum() / len(targets)), table / np.maximum(counts, 1)[:, None]

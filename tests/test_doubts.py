@@ -86,14 +86,14 @@ class TestCopies:
     @settings(max_examples=30, deadline=None)
     @given(st.lists(st.integers(0, 5), min_size=2, max_size=40))
     def test_any_numbers_of_copies(self, rows):
-        Z = random_unit(np.random.default_rng(1), 6, 16).astype(np.float32)[rows]
+        Z = random_unit(np.random.default_rng(1), 6, 32).astype(np.float32)[rows]
         number = copies(Z)
         number = np.arange(len(rows)) if number is None else number
         same = number[:, None] == number[None]
         np.testing.assert_array_equal(same, np.array(rows)[:, None] == np.array(rows)[None])
 
     def test_they_join_the_groups_that_are_known(self):
-        Z = random_unit(np.random.default_rng(2), 4, 16).astype(np.float32)[[0, 1, 2, 0, 3]]
+        Z = random_unit(np.random.default_rng(2), 4, 32).astype(np.float32)[[0, 1, 2, 0, 3]]
         groups = with_copies(np.array([7, 7, 8, 8, 9]), Z, None, np.arange(5))
         assert groups[0] == groups[1] == groups[2] == groups[3] != groups[4]
 

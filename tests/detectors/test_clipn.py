@@ -17,6 +17,8 @@ from skneg.scores import clipn_atd, clipn_ctw
 
 from ..conftest import KNOWN, STRANGE
 
+pytestmark = pytest.mark.filterwarnings("ignore:labels and names agree")  # of random images
+
 
 @pytest.fixture(scope="module")
 def pairs() -> tuple[np.ndarray, list[str]]:

@@ -9,6 +9,9 @@ from skneg.errors import InputError, VocabularyError
 
 from ..conftest import KNOWN, STRANGE
 
+pytestmark = pytest.mark.filterwarnings("ignore:labels and names agree")  # of random images
+
+
 KINDS = (MCMDetector, MSPDetector, EnergyDetector)
 
 

@@ -7,6 +7,9 @@ from skneg import EnergyDetector, ReActDetector
 
 from ..conftest import random_unit
 
+pytestmark = pytest.mark.filterwarnings("ignore:labels and names agree")  # of random images
+
+
 RNG = np.random.default_rng(0)
 
 
