@@ -18,7 +18,7 @@ from PIL import Image
 
 from ._files import pack, read_bytes, unpack, write_bytes
 from ._utils import stacklevel_outside
-from .errors import ImageError, InputTypeError, PersistenceError
+from .errors import ImageError, InputTypeError, PersistenceError, SknegWarning
 from .images import ImageSequence
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _SUFFIX = ".safetensors"
 _CHUNK = 512  # images encoded between two writes: what an interrupted run loses
 
 
-class CacheWarning(UserWarning):
+class CacheWarning(SknegWarning):
     """A cached embedding is damaged, or the cache cannot be written; the embeddings given are right."""
 
 

@@ -1,4 +1,4 @@
-"""The errors skneg raises: each is a `SknegError` and the builtin that fits."""
+"""The errors skneg raises, each a `SknegError` and the builtin that fits, and its warnings."""
 
 from __future__ import annotations
 
@@ -49,5 +49,13 @@ class MissingDependencyError(SknegError, ImportError):
     """An optional package that a feature needs is not installed; the message says how to get it."""
 
 
-class CalibrationWarning(UserWarning):
+class SknegWarning(UserWarning):
+    """Base class of every warning that skneg gives."""
+
+
+class InputWarning(SknegWarning):
+    """Images, labels or names that look wrong; the message names them and the way out."""
+
+
+class CalibrationWarning(SknegWarning):
     """The threshold comes from too few images, or from images that are not of the known classes."""

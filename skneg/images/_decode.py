@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from ..errors import ImageError, InputError
 
 # Pillow opens many formats that no photograph comes in; each is one more parser to attack.
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
 # What Pillow raises on damaged files, found by feeding it damaged files of each format.
 _DECODER_ERRORS = (
@@ -34,6 +34,12 @@ MAX_ASPECT = 100
 
 # Pillow images load lazily, and the user may hand in one object twice while several threads decode.
 _loading = threading.Lock()
+
+
+def image_suffixes() -> list[str]:
+    """How the files end that `decode_image` reads, in lower case: Pillow's suffixes of its formats."""
+    # Pillow's reader of JPEG opens MPO as well, which phones write.
+    return sorted(s for s, name in Image.registered_extensions().items() if name in (*FORMATS, "MPO"))
 
 
 def decode_image(item: Any, index: int = 0) -> Image.Image:
