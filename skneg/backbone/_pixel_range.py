@@ -60,7 +60,8 @@ class PixelRange:
             )
         overshoot = _OVERSHOOT * (white - black)
         is_outside = low < black - overshoot or high > white + overshoot
-        if not self._warned and (is_outside or ((low, high) == (-1, 1) != self._own)):
+        is_half = (low, high) == (-1, 1) and max(abs(black + 1), abs(white - 1)) > overshoot
+        if not self._warned and (is_outside or is_half):
             self._warned = True
             warnings.warn(
                 f"{has}, but {wanted}: another mean and std, such as ImageNet's, gives other embeddings. "
