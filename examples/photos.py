@@ -47,7 +47,7 @@ def main() -> None:
     args = parser.parse_args()
 
     files = load_files(args.folder, load_content=False, shuffle=False, allowed_extensions=list(EXTENSIONS))
-    names = np.array([name.replace("_", " ") for name in files.target_names])
+    names = np.array(files.target_names)
     backbone = {"model": args.model, "pretrained": args.pretrained}
     # Every image is encoded once; detectors take embeddings as well as images.
     encoder = CLIPImageEncoder(**backbone, verbose=True)

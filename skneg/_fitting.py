@@ -5,7 +5,6 @@ Functions on any detector; what a method does by its own lies in its hooks (see 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,11 +12,13 @@ from typing import Any
 import numpy as np
 
 from ._crossfit import cross_fit_detector
+from ._doubts import warn_of_unknown_labels, with_copies
 from ._labels import groups_or_none, known_rows, numbered_groups, read_labels
+from ._naming import check_names, compare_names
 from ._reading import count_images, read_images
 from ._sklearn import check_columns
 from ._state import FittedState
-from ._utils import check_seed, stacklevel_outside
+from ._utils import check_seed, warn
 from .errors import CalibrationWarning, InputError, PersistenceError, VocabularyError
 from .evidence import CROSS_FITTED
 from .images import is_embeddings
@@ -59,12 +60,14 @@ def fit_state(
     names, rows, targets = labelled.vocabulary.names, labelled.rows, labelled.targets
     groups = labelled.groups
     check_several(detector, names)
+    check_names(detector, {}, names)
     columns: dict[str, Any] = {}
     if is_embeddings(X):
         X, columns = check_columns(X, detector, None)
     Z = detector._represent(read_images(detector, X, None))
     if len(rows) < n_images or not isinstance(Z, np.ndarray):
         Z = Z[rows]
+    groups = with_copies(groups, Z, None if targets is None else labelled.vocabulary.labels[targets], rows)
     rng, train, seed = np.random.RandomState(0), np.arange(len(rows)), 0
     held, crosses = train if groups is None else one_of_each(groups, rng), False
     if targets is not None and detector.training != "none":
@@ -91,6 +94,8 @@ def fit_state(
         detector._prepare(learned, names),
         columns=columns,
     )
+    if targets is not None:
+        compare_names(detector, state, Z, targets)
     if crosses and targets is not None and of_images is not None:
         if cross_fitted is None:
             cross_fitted = cross_fit_detector(detector, Z, targets, names, seed, groups)
@@ -160,6 +165,9 @@ def _cross_fitted_again(detector: Any, state: FittedState) -> Calibrator | None:
 def with_vocabulary(detector: Any, state: FittedState, vocabulary: Vocabulary) -> FittedState:
     """The state with other classes."""
     check_several(detector, vocabulary.names)
+    if vocabulary is not state.vocabulary:
+        check_names(detector, state.learned, vocabulary.names)
+        warn_of_unknown_labels(vocabulary.labels, vocabulary.names, state.unknown_label)
     model = detector._prepare(state.learned, vocabulary.names)
     changed = replace(state, vocabulary=vocabulary, model=model)
     again = _cross_fitted_again(detector, changed)
@@ -297,7 +305,7 @@ def _warn_of_few(what: str, alpha: float, needed: int) -> None:
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, CalibrationWarning, stacklevel=stacklevel_outside())
+    warn(message, CalibrationWarning)
 
 
 def check_answers(detector: Any, state: FittedState) -> None:

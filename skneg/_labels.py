@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ._doubts import warn_of_near_labels, warn_of_unknown_labels
 from ._sklearn import labels_before_numbering, refuse_tool_above
 from ._state import FittedState
 from .errors import InputError, InputTypeError, VocabularyError
@@ -42,6 +43,7 @@ def read_labels(
             raise VocabularyError("without y, class_names must say which classes are known.")
         vocabulary = name_classes(class_names)
         unknown_label = resolve_unknown_label(detector.unknown_label, vocabulary.labels)
+        warn_of_unknown_labels(vocabulary.labels, vocabulary.names, unknown_label)
         return Labelled(vocabulary, unknown_label, rows, None, numbered)
     labels = check_labels(y, n_images)
     unknown_label = resolve_unknown_label(detector.unknown_label, labels)
@@ -57,7 +59,18 @@ def read_labels(
         class_names = {label: str(label) for label in seen.tolist()}
     if seen.dtype.kind != "U":
         _check_numbering(detector, class_names)
+    every = np.unique(labels)
+    is_mapping = class_names is None or isinstance(class_names, Mapping)
+    if not is_mapping and seen.dtype.kind != "U" and len(seen) < len(every) == len(list(class_names or ())):
+        raise VocabularyError(
+            f"class_names has as many names as y has labels, but one of these, {unknown_label!r}, means "
+            "unknown: whose name is whose cannot be told. Pass a mapping of label to name, or "
+            "unknown_label=None."
+        )
+    if not detector.reads_names:
+        warn_of_near_labels(seen)
     vocabulary = build_vocabulary(seen, class_names)
+    warn_of_unknown_labels(vocabulary.labels, vocabulary.names, unknown_label)
     order = np.argsort(vocabulary.labels, kind="stable")
     targets = order[np.searchsorted(vocabulary.labels, labels[rows], sorter=order)]
     return Labelled(vocabulary, unknown_label, rows, targets, None if numbered is None else numbered[rows])

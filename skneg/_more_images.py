@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 from ._labels import known_rows, numbered_groups
 from ._reading import count_images, read_images
 from ._state import FittedState
-from ._utils import stacklevel_outside
+from ._utils import warn
 from .errors import CalibrationWarning, InputError
 from .threshold import Calibrator, one_of_each
 from .vocabulary import Vocabulary, check_labels
@@ -63,23 +62,21 @@ def warn_of_absent(state: FittedState, gave_images: bool) -> None:
     joint = getattr(state, "joint_score_", None)
     absent = [] if joint is None else [name for name in state.class_names_ if name not in joint.names]
     if absent and hasattr(state, "text_bank_"):
-        warnings.warn(
+        warn(
             f"{len(absent)} of {len(state.class_names_)} classes have no images, {absent[0]!r} among them: "
             "what is like them is judged by text, and how many of their images the threshold rejects was not "
             "measured. Give images of them: set_vocabulary(names, X, y), or calibrate(X, y).",
             CalibrationWarning,
-            stacklevel=stacklevel_outside(),
         )
         return
     measured = set(state.calibrator.names or state.class_names_)
     unmeasured = [name for name in state.class_names_ if name not in measured]
     if gave_images and unmeasured:
-        warnings.warn(
+        warn(
             f"no image of {unmeasured[0]!r} has set the threshold ({len(unmeasured)} of "
             f"{len(state.class_names_)} classes): how many of its images are rejected was not measured. Give "
             "two or more, or calibrate(X, y).",
             CalibrationWarning,
-            stacklevel=stacklevel_outside(),
         )
 
 

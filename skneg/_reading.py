@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ._doubts import warn_of_far_rows
 from ._sklearn import check_columns
 from ._state import FittedState
 from ._utils import unit_rows
@@ -63,7 +64,10 @@ def read_images(detector: Any, X: Any, state: FittedState | None) -> Any:
         raise InputError(
             f"X has {X.shape[-1]} columns, but model={detector.model!r} embeds in {width} dimensions."
         )
-    return unit_rows(X)
+    Z = unit_rows(X)
+    if state is not None:
+        warn_of_far_rows(Z, state.calibrator.images)
+    return Z
 
 
 def count_images(detector: Any, X: Any) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
@@ -48,6 +49,11 @@ def stacklevel_outside() -> int:
     while frame.f_code.co_filename.startswith(inside) and frame.f_back is not None:
         frame, level = frame.f_back, level + 1
     return level
+
+
+def warn(message: str, category: type[Warning]) -> None:
+    """Warn whoever called skneg."""
+    warnings.warn(message, category, stacklevel=stacklevel_outside())
 
 
 def unit_rows(X: np.ndarray, name: str = "X") -> np.ndarray:

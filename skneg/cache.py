@@ -17,7 +17,7 @@ from filelock import FileLock
 from PIL import Image
 
 from ._files import pack, read_bytes, unpack, write_bytes
-from ._utils import stacklevel_outside
+from ._utils import warn
 from .errors import ImageError, InputTypeError, PersistenceError, SknegWarning
 from .images import ImageSequence
 
@@ -156,7 +156,7 @@ class EmbeddingCache:
 
     @staticmethod
     def _warn(message: str) -> None:
-        warnings.warn(message, CacheWarning, stacklevel=stacklevel_outside())
+        warn(message, CacheWarning)
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key[2:]}{_SUFFIX}"

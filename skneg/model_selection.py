@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from inspect import signature
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from sklearn import config_context
-from sklearn.model_selection import check_cv, cross_val_predict
+from sklearn.model_selection import StratifiedGroupKFold, check_cv, cross_val_predict
 
 from .errors import InputError
 from .metrics._open_set import named_labels
@@ -36,9 +38,11 @@ def out_of_fold_scores(
     y : array-like of shape (n,)
         Classes, and the unknown label for OOD rows. These are scored, and not trained on.
     cv : int, splitter or iterable, optional
-        As in scikit-learn; None for 5 folds, stratified by label. Each row must be in one test set.
+        As in scikit-learn; None for 5 folds. Folds are stratified by label, and keep groups together where
+        there are any. Each row must be in one test set.
     groups : array-like of shape (n,), optional
-        Passed to the splitter.
+        Passed to the splitter, and to the `fit` of a detector; see `NegPromptDetector.fit`. A Pipeline or a
+        search keeps them to the splitter.
     method : {"decision_function", "predict_proba", "predict"}, default="decision_function"
         What to collect. Columns of ``"predict_proba"`` are classes in sorted order, which must be the
         same in each fold.
@@ -72,6 +76,8 @@ def out_of_fold_scores(
     """
     labels = named_labels(y, "y")
     try:
+        if groups is not None and (cv is None or isinstance(cv, Integral)):
+            cv = StratifiedGroupKFold(5 if cv is None else int(cv))
         folds = list(check_cv(cv, labels, classifier=True).split(X, labels, groups))
     except (TypeError, ValueError) as error:
         raise InputError(f"cv={cv!r} cannot split these rows: {error}") from error
@@ -83,5 +89,8 @@ def out_of_fold_scores(
         )
     # As a parameter of `fit`, y is cut into folds but not numbered. Routing would look for its name among
     # the metadata that the detector asks for.
+    params: dict[str, Any] = {"y": labels}
+    if groups is not None and "groups" in signature(detector.fit).parameters:
+        params["groups"] = np.asarray(groups)
     with config_context(enable_metadata_routing=False):
-        return cross_val_predict(detector, X, cv=folds, method=method, params={"y": labels}, n_jobs=n_jobs)
+        return cross_val_predict(detector, X, cv=folds, method=method, params=params, n_jobs=n_jobs)

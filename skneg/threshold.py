@@ -8,14 +8,13 @@ References
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Self
 
 import numpy as np
 
-from ._utils import check_between, stacklevel_outside
+from ._utils import check_between, warn
 from .errors import CalibrationWarning, InputError
 
 _SHARE = 0.2  # of the training images that `calibration="holdout"` holds out
@@ -80,11 +79,10 @@ class Calibrator:
             if whose is None:
                 raise
             offset = float(scores.min())
-            warnings.warn(
+            warn(
                 f"{whose} comes from {len(scores)} images, too few for contamination={contamination}: at "
                 f"least {smallest_calibration_set(contamination)} are needed. It is their smallest score.",
                 CalibrationWarning,
-                stacklevel=stacklevel_outside(),
             )
         return cls(images, names, np.sort(scores), offset, shift)
 

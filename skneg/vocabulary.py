@@ -33,15 +33,13 @@ class Vocabulary:
     def __post_init__(self) -> None:
         seen: dict[str, Any] = {}
         for label, name in zip(self.labels.tolist(), self.names, strict=True):
-            # What the tokenizer sees: no case, no extra white space.
-            read = " ".join("".join(c for c in name if c.isprintable()).casefold().split())
-            if not read:
-                raise VocabularyError(f"the name of class {label!r} is empty.")
-            if read in seen:
+            if not any(c.isprintable() and not c.isspace() for c in name):
+                raise VocabularyError(f"the name of class {label!r} is empty: {name!r}.")
+            if name in seen:
                 raise VocabularyError(
-                    f"duplicate class name {name!r}: classes {seen[read]!r} and {label!r} have it."
+                    f"duplicate class name {name!r}: classes {seen[name]!r} and {label!r} have it."
                 )
-            seen[read] = label
+            seen[name] = label
         if len(self.names) == 0:
             raise VocabularyError("a vocabulary needs at least 1 class.")
 
@@ -162,6 +160,11 @@ def build_vocabulary(seen: np.ndarray, class_names: ClassNames | None) -> Vocabu
         raise VocabularyError(
             f"class_names has more names ({len(names)}) than y has labels ({len(seen)}), so labels must "
             f"be among them; not there: {missing[:5]}."
+        )
+    if seen[0] != 0:
+        raise VocabularyError(
+            f"class_names has {len(names)} names, but y has {len(seen)} labels, from {seen[0].item()!r} on: "
+            "which name is whose cannot be told. Pass a mapping of label to name."
         )
     outside = seen[(seen < 0) | (seen >= len(names)) | (seen != np.floor(seen))]
     if len(outside):

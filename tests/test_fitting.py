@@ -120,7 +120,7 @@ class TestGroups:
         alone = KNNDetector(n_neighbors=1, random_state=0).fit(X, y)
         together = KNNDetector(n_neighbors=1, random_state=0).fit(X, y, groups=groups)
         plain = KNNDetector(n_neighbors=1, random_state=0).fit(*embedded)
-        assert alone.offset_ > together.offset_ == pytest.approx(plain.offset_, rel=0.2)
+        assert alone.offset_ == together.offset_ == pytest.approx(plain.offset_, rel=0.2)
 
     def test_calibrate_takes_one_image_of_each(self, embedded):
         X, y = embedded
@@ -155,12 +155,14 @@ class TestLabelSets:
         assert 0.7 < covered < 0.93
         assert 0.6 < size < 2.5
 
+    @pytest.mark.filterwarnings("ignore:X lies far")
     def test_what_is_like_no_class_gets_the_empty_set(self):
         X, y = clusters([40] * 3)
         detector = WithoutText(random_state=0).fit(X, y)
         assert not detector.predict_set(-X).any()
         assert detector.predict_set(X).any(axis=1).mean() > 0.9
 
+    @pytest.mark.filterwarnings("ignore:X lies far")
     def test_a_class_of_few_images_is_never_left_out(self):
         X, y = clusters([40, 5])
         detector = KNNDetector(random_state=0).fit(X, y)
@@ -272,6 +274,7 @@ def test_names_without_images_are_in_every_fold_of_a_method_that_reads_names():
     assert len(detector.calibration_scores_) == keep.sum()
 
 
+@pytest.mark.filterwarnings("ignore:rows 0 and 40 are the same image")
 def test_a_mate_of_another_class_does_not_vouch_either():
     X, y = clusters([20, 20])
     twins = np.full(len(X), 2)  # of one group each with the image that they are copies of, in a rare class

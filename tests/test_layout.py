@@ -24,7 +24,18 @@ FLOORS = [
     ["threshold", "_state"],
     ["evidence", "cache", "encoder", "datasets", "prompts", "words", "metrics", "model_selection"],
     ["persistence", "inspection"],
-    ["_labels", "_crossfit", "_reading", "_fitting", "_more_images", "_method", "base", "detectors"],
+    [
+        "_doubts",
+        "_naming",
+        "_labels",
+        "_crossfit",
+        "_reading",
+        "_fitting",
+        "_more_images",
+        "_method",
+        "base",
+        "detectors",
+    ],
     ["plotting", "benchmarks"],
 ]
 HEIGHT = {room: i for i, room in enumerate(room for floor in FLOORS for room in floor)}

@@ -5,7 +5,7 @@ import pytest
 from sklearn import config_context
 from sklearn.model_selection import ShuffleSplit, StratifiedKFold
 
-from skneg import MCMDetector
+from skneg import KNNDetector, MCMDetector
 from skneg.errors import InputError
 from skneg.model_selection import out_of_fold_scores
 
@@ -37,6 +37,25 @@ def test_out_of_fold_scores_work_where_metadata_are_routed(mixed_embeddings):
 def test_out_of_fold_scores_need_every_row_tested_once(embedded, cv):
     with pytest.raises(InputError, match="leave every row out once"):
         out_of_fold_scores(MCMDetector(model="skneg-tiny", contamination=0.2), *embedded, cv=cv)
+
+
+@pytest.mark.parametrize("cv", [None, 3])
+def test_out_of_fold_scores_keep_groups_together(embedded, cv):
+    X, y = (part.repeat(2, axis=0) for part in embedded)
+    X = X + np.random.default_rng(0).normal(scale=1e-3, size=X.shape).astype(X.dtype)  # two frames of a film
+    groups = np.arange(120).repeat(2)
+    seen = []
+
+    class Watching(KNNDetector):
+        def fit(self, X, y=None, class_names=None, groups=None):
+            seen.append(groups)
+            return super().fit(X, y, class_names, groups)
+
+    detector = Watching(n_neighbors=1, random_state=0, contamination=0.1)
+    apart = out_of_fold_scores(KNNDetector(n_neighbors=1, random_state=0), X, y, cv=cv)
+    together = out_of_fold_scores(detector, X, y, cv=cv, groups=groups)
+    assert all(len(np.unique(part)) * 2 == len(part) for part in seen)
+    assert together.mean() != apart.mean()
 
 
 def test_out_of_fold_scores_need_a_label_for_every_row(embedded):

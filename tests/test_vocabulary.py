@@ -22,7 +22,7 @@ def test_position_names_the_class():
 
 def test_longer_sequence_names_integer_labels_by_value():
     names = list("abcdefghij")
-    assert pairs(build_vocabulary(NUMBERS, names)) == dict(enumerate(names))
+    assert pairs(build_vocabulary(np.array([0, 7]), names)) == dict(enumerate(names))
 
 
 def test_names_that_contain_the_string_labels_do_not_rename_them():
@@ -40,12 +40,13 @@ def test_mapping_names_labels_and_adds_classes_without_images():
         (NUMBERS, None, VocabularyError, "pass class_names"),
         (NUMBERS, ["hen"], VocabularyError, "no name for 7"),
         (NUMBERS, {3: "hen"}, VocabularyError, "no name for label 7"),
-        (NUMBERS, ["a", "b", "c", "d"], VocabularyError, "no such name for label 7"),
+        (NUMBERS, ["a", "b", "c", "d"], VocabularyError, "from 3 on: which name is whose.*mapping"),
+        (np.array([0, 7]), ["a", "b", "c", "d"], VocabularyError, "no such name for label 7"),
         (TEXT, ["a", "b", "c"], VocabularyError, "'cat'"),
         (NUMBERS, ["hen", "hen"], VocabularyError, "duplicate class name 'hen'.*3 and 7"),
         (NUMBERS, ["hen", "  "], VocabularyError, "name of class 7 is empty"),
         (NUMBERS, ["hen", 5], InputTypeError, r"class_names\[1\] is 5"),
-        (NUMBERS, ["Hen", "hen "], VocabularyError, "duplicate class name"),
+        (NUMBERS, ["hen", "\u200b\n"], VocabularyError, "name of class 7 is empty"),
         (NUMBERS, {3: "hen", 7: "emu", "x": "owl"}, InputTypeError, "all be strings or all integers"),
         (TEXT, ["dog", "terrier"], VocabularyError, "'cat' the name 'dog'.*mapping"),
         (NUMBERS, {"hen", "emu"}, InputTypeError, "class_names must be a sequence"),

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import torch
 
-from .._utils import stacklevel_outside
+from .._utils import warn
 from ..errors import InputError, InputWarning
 
 # Resizing floats overshoots at edges by less than this share of the range.
@@ -63,9 +62,8 @@ class PixelRange:
         is_half = (low, high) == (-1, 1) and max(abs(black + 1), abs(white - 1)) > overshoot
         if not self._warned and (is_outside or is_half):
             self._warned = True
-            warnings.warn(
+            warn(
                 f"{has}, but {wanted}: another mean and std, such as ImageNet's, gives other embeddings. "
                 "Pass pixels as uint8, which skneg normalises itself, or use the model's own mean and std.",
                 InputWarning,
-                stacklevel=stacklevel_outside(),
             )

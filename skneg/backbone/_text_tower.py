@@ -83,6 +83,14 @@ class TextTower:
         return int(self.token_embedding.weight.shape[1])
 
     @cached_property
+    def special_tokens(self) -> tuple[str, ...]:
+        """What the tokenizer takes for the start or the end of a prompt, wherever it stands."""
+        inner = getattr(self._tokenizer, "tokenizer", self._tokenizer)  # Hugging Face's is wrapped
+        if hasattr(inner, "all_special_tokens"):
+            return tuple(inner.all_special_tokens)
+        return tuple(inner.decoder[i] for i in getattr(inner, "all_special_ids", ()))
+
+    @cached_property
     def embed_dim(self) -> int:
         """Length of an embedding."""
         with torch.inference_mode():
@@ -100,6 +108,8 @@ class TextTower:
     def tokenize(self, texts: Sequence[str], names: Sequence[str] | None = None) -> torch.Tensor:
         """Token ids (n, context_length), with an error where the tokenizer would truncate.
 
+        Underscores are read as blanks: "grand_piano" is two words.
+
         Parameters
         ----------
         texts : sequence of str
@@ -111,7 +121,7 @@ class TextTower:
         VocabularyError
             If a text does not fit into the context length.
         """
-        texts = list(texts)
+        texts = [text.replace("_", " ") for text in texts]
         length = self.context_length
         # The tokenizer truncates without a word: a longer window shows whether there was more.
         window = self._tokenizer([*texts, ""], context_length=4 * length)

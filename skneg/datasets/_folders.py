@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from .._utils import stacklevel_outside
+from .._utils import warn
 from ..errors import InputError, InputWarning
 from ..images import image_suffixes
 
@@ -58,11 +57,10 @@ def _scan(folder: str | os.PathLike) -> tuple[Path, list[Path], list[Path]]:
 
 def _warn_of(others: Sequence[Path], root: Path) -> None:
     if others:
-        warnings.warn(
+        warn(
             f"left out of {str(root)!r}, since skneg reads no such files: {_counts(others, root)}. Convert "
             f"what is an image to one of {', '.join(image_suffixes())}; take the rest out of the folder.",
             InputWarning,
-            stacklevel=stacklevel_outside(),
         )
 
 

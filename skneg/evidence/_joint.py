@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -10,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from scipy.special import log_softmax, logsumexp, softmax
 
-from .._utils import stacklevel_outside
+from .._utils import warn
 from ..errors import CalibrationWarning, InputError
 from ._images import N_FOLDS, ImageEvidence, cross_fit, groups_of_classes
 from ._weights import information, posterior_weights, separation
@@ -151,11 +150,10 @@ class JointScore:
         neutral = _neutral(evidence, labels)
         if not n_honest:  # one image a class: nothing says what a new one of a class looks like
             evidence = np.full(evidence.shape, neutral)
-            warnings.warn(
+            warn(
                 "each class has one image, and nothing says how near a new one will be: the threshold is a "
                 "guess. Give two images of some classes, or calibrate(X, y) with others.",
                 CalibrationWarning,
-                stacklevel=stacklevel_outside(),
             )
         evidence = np.where(np.isfinite(evidence), evidence, neutral)
         evidence = evidence.astype(np.float16).astype(np.float64)  # as a file holds them

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import struct
 import threading
-import warnings
 from collections.abc import Mapping, Sequence
 from functools import cache
 from io import BytesIO
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from .._utils import stacklevel_outside
+from .._utils import warn
 from ..errors import ImageError, InputError, InputWarning
 from ._rgb import to_rgb, turn_that_is_due
 
@@ -94,13 +93,12 @@ def may_be_turned(item: Any) -> bool:
 def warn_of_turns(rows: Sequence[int]) -> None:
     """Name the images that are turned as their EXIF tag says, but may be turned already."""
     named = ", ".join(map(str, rows[:5])) + (", ..." if len(rows) > 5 else "")
-    warnings.warn(
+    warn(
         f"{len(rows)} of the Pillow images, row {named}, no longer come straight from a file, but still have "
         "an EXIF tag that says how they must be turned. They are turned. If you have turned them "
         "already, use ImageOps.exif_transpose(image) for that, which removes the tag, or del "
         "image.getexif()[0x112].",
         InputWarning,
-        stacklevel=stacklevel_outside(),
     )
 
 

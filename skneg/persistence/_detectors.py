@@ -108,7 +108,7 @@ def load(path: str | os.PathLike, **parameters: Any) -> Any:
 
     Warns
     -----
-    UserWarning
+    SknegWarning
         If the recorded device is not on this machine; ``device="auto"`` is taken.
 
     Examples

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .._utils import stacklevel_outside
-from ..errors import BackboneError, InputError, PersistenceError
+from .._utils import warn
+from ..errors import BackboneError, InputError, PersistenceError, SknegWarning
 
 
 def describe_models(detector: Any, fitted_with: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -81,11 +80,10 @@ def settle_device(detector: Any, was_asked_for: bool) -> None:
     except InputError:
         if was_asked_for:
             raise
-        warnings.warn(
+        warn(
             f"the detector was saved with device={detector.device!r}, which this machine lacks; it now has "
             "device='auto'. To choose one: skneg.load(path, device='cpu').",
-            UserWarning,
-            stacklevel=stacklevel_outside(),
+            SknegWarning,
         )
         detector.device = "auto"
 

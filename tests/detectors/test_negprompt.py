@@ -238,6 +238,7 @@ class TestEvidence:
         np.testing.assert_allclose(fitted.score_samples(X)[sure], expected[sure], atol=1e-3)
         np.testing.assert_allclose(fitted.predict_proba(X), p, atol=1e-4)
 
+    @pytest.mark.filterwarnings("ignore:labels and names agree")
     def test_images_help_where_names_mean_nothing(self, embedded, strange_scenes):
         X, y = embedded
         strange = CLIPImageEncoder(model="skneg-tiny").transform(strange_scenes)

@@ -1,0 +1,165 @@
+"""What looks wrong in labels and embeddings, and images that are there twice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+
+from ._utils import warn
+from .errors import InputWarning
+
+# What people call images of no known class, and rows without a label.
+_UNKNOWN = {
+    "unknown", "unk", "unknowns", "ood", "outlier", "outliers", "out-of-distribution", "other", "others",
+    "background", "bg", "none", "null", "na", "n/a", "nan", "undefined", "unlabeled", "unlabelled",
+    "unclassified", "novel", "anomaly", "rest", "reject", "rejected", "misc", "?", "-1",
+}  # fmt: skip
+_SAME = 1e-5  # largest difference between unit vectors of one image that was encoded twice
+_NEAR = 1e-3  # their largest distance in a few directions of normal coordinates
+_FEW = 10  # rows of which it is not said that they lie far from all that was seen
+
+
+def warn_of_unknown_labels(labels: np.ndarray, names: Any, unknown_label: Any) -> None:
+    """Warn of classes whose label or name says that they are none.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (k,)
+        Those of the classes.
+    names : sequence of str
+        Theirs, in the same order.
+    unknown_label : label or None
+        What takes rows out of training.
+
+    Warns
+    -----
+    InputWarning
+    """
+    width = max((len(label) for label in labels.tolist() if isinstance(label, str)), default=0)
+    for label, name in zip(labels.tolist(), names, strict=True):
+        if label == unknown_label:  # refused elsewhere
+            continue
+        reads = {_plain(label), _plain(name)}
+        cut = isinstance(unknown_label, str) and isinstance(label, str) and 2 < len(label) == width
+        if cut and unknown_label.startswith(label) and label != unknown_label:
+            warn(
+                f"label {label!r} looks like unknown_label={unknown_label!r}, cut by an array of short "
+                "strings, and is a class to learn: make the array of objects, or of longer strings.",
+                InputWarning,
+            )
+        elif reads & _UNKNOWN or (isinstance(label, int | float) and label == -1):
+            called = f"label {label!r}" if name == label else f"label {label!r}, called {name!r},"
+            out = f"set unknown_label={label!r}"
+            if unknown_label is not None:
+                out = f"label them {unknown_label!r}, or {out}"
+            warn(
+                f"{called} is a class to learn, as if it were known. If its images are of no class, {out}; "
+                "if they are of one, give it a name that says which.",
+                InputWarning,
+            )
+
+
+def warn_of_near_labels(labels: np.ndarray) -> None:
+    """Warn of labels that differ in blanks or case alone, as an `InputWarning`."""
+    seen: dict[str, Any] = {}
+    for label in labels.tolist():
+        if (other := seen.setdefault(" ".join(str(label).lower().split()), label)) != label:
+            warn(f"labels {other!r} and {label!r} differ in blanks or case alone: one class?", InputWarning)
+
+
+def _plain(text: Any) -> str:
+    return " ".join(str(text).casefold().split())
+
+
+def copies(Z: Any) -> np.ndarray | None:
+    """Numbers (n,), one for all copies of an image; None where no image is there twice.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (n, d)
+        Unit-norm embeddings; what is no such matrix is not looked at.
+    """
+    if not isinstance(Z, np.ndarray) or Z.ndim != 2 or len(Z) < 2:
+        return None
+    # Copies have one place in any few directions, up to the rounding of another batch.
+    few = Z @ np.random.RandomState(0).standard_normal((Z.shape[1], 4)).astype(Z.dtype)
+    places, first, number = np.unique(few, axis=0, return_index=True, return_inverse=True)
+    one, two = first[number.ravel()], np.arange(len(Z))
+    if len(places) > 1:
+        near, other = cKDTree(places).query(places, k=2, distance_upper_bound=_NEAR)
+        close = np.isfinite(near[:, 1])
+        one = np.append(one, first[close])
+        two = np.append(two, first[other[close, 1]])
+    is_copy = (one != two) & (np.abs(Z[one] - Z[two]).max(axis=1) < _SAME)
+    return together(len(Z), one[is_copy], two[is_copy]) if is_copy.any() else None
+
+
+def together(n: int, one: np.ndarray, two: np.ndarray) -> np.ndarray:
+    """Numbers (n,) of groups, from pairs that are in one group each."""
+    links = coo_array((np.ones(len(one)), (one, two)), shape=(n, n))
+    return connected_components(links, directed=False)[1]
+
+
+def with_copies(groups: np.ndarray | None, Z: Any, labels: np.ndarray | None, rows: np.ndarray) -> Any:
+    """Groups (n,) in which copies of an image are together; None where each image is alone.
+
+    Parameters
+    ----------
+    groups : ndarray of shape (n,), int, or None
+        Those that are known; they stay together.
+    Z : ndarray of shape (n, d)
+        See `copies`.
+    labels : ndarray of shape (n,) or None
+    rows : ndarray of shape (n,), int
+        What to call the images in a warning.
+
+    Warns
+    -----
+    InputWarning
+        If copies of one image have different labels.
+    """
+    number = copies(Z)
+    if number is None:
+        return groups
+    if labels is not None:
+        order = np.lexsort((labels, number))
+        differ = (np.diff(number[order]) == 0) & (labels[order][1:] != labels[order][:-1])
+        if differ.any():
+            one, two = sorted((order[:-1][differ][0], order[1:][differ][0]))
+            warn(
+                f"rows {rows[one]} and {rows[two]} are the same image, with labels {labels[one]!s} and "
+                f"{labels[two]!s} ({differ.sum()} such pairs): leave one of them out.",
+                InputWarning,
+            )
+    if groups is None:
+        return number
+    firsts = [np.unique(part, return_index=True, return_inverse=True)[1:] for part in (number, groups)]
+    one = np.concatenate([first[part.ravel()] for first, part in firsts])
+    return together(len(Z), one, np.tile(np.arange(len(Z)), 2))
+
+
+def warn_of_far_rows(Z: Any, seen: Any) -> None:
+    """Warn where embeddings lie far from those of `fit`: scaled in another way, or of another model.
+
+    Those of one model lie around one direction, unknown images too.
+
+    Warns
+    -----
+    InputWarning
+        If the mean cosine to the mean of `seen` is less than a quarter of what it is among them.
+    """
+    if not isinstance(Z, np.ndarray) or Z.ndim != 2 or min(len(Z), len(seen)) < _FEW:
+        return
+    centre = np.asarray(seen).mean(axis=0, dtype=np.float64)
+    among, now = float(centre @ centre), float(Z.mean(axis=0, dtype=np.float64) @ centre)
+    if among > 0.04 and now < among / 4:  # a mean of length 0.2: there is a direction
+        length = np.sqrt(among)
+        warn(
+            f"X lies far from the embeddings of `fit`: mean cosine to their mean {now / length:.2f}, theirs "
+            f"{length:.2f}. Is it of the same model, and scaled or centred in the same way?",
+            InputWarning,
+        )

@@ -1,0 +1,144 @@
+"""Class names as a text tower reads them: no two alike, none that ends a prompt, none that says nothing."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ._utils import warn
+from .errors import InputWarning, VocabularyError
+from .words import embed_names
+
+if TYPE_CHECKING:
+    from ._state import FittedState
+    from .backbone import TextTower
+
+# Numbers, hashes, ids of WordNet, and the names that programs give to folders and classes.
+_CODE = re.compile(
+    r"[\W\d_]+|[a-z]?\d{4,}|(?=.*\d)[0-9a-f]{8,}"
+    r"|(class|cls|category|label|lbl|target|id|idx|item|img|image|images|dir|folder|group|type|kind|y)"
+    r"([\W_]*\d+)?",
+    re.IGNORECASE,
+)
+_TEMPLATE = ["a photo of a {}"]
+_MOST = 5000  # images that are compared with their names
+_ENOUGH = 8  # images of a class, before it is said that they look like another
+_CURE = (
+    "Say what the classes are: class_names={label: 'name', ...}. Or leave names out of it: "
+    "NegPromptDetector(evidence='images'), KNNDetector."
+)
+
+
+def check_names(detector: Any, learned: Any, names: Sequence[str]) -> None:
+    """Refuse names that a detector's tokenizer cannot tell apart, and warn of names that say nothing.
+
+    Raises
+    ------
+    VocabularyError
+        If two names have the same tokens, or a name has none or one that ends prompts.
+
+    Warns
+    -----
+    InputWarning
+        If most names are numbers, hashes or other codes.
+    """
+    has_bank = getattr(detector, "text_bank", None) is not None or "given_bank_" in learned
+    if not detector.reads_names or has_bank:
+        return
+    check_tokens(detector._backbone().text_tower, names)
+    if codes := _codes(names):
+        warn(
+            f"{len(codes)} of {len(names)} class names are numbers or codes, such as {codes[0]!r}, which say "
+            f"nothing to the text tower. {_CURE}",
+            InputWarning,
+        )
+
+
+def _codes(names: Sequence[str]) -> list[str]:
+    """The names that are codes, where most are."""
+    codes = [name for name in names if _CODE.fullmatch(name.strip())]
+    return codes if 2 * len(codes) > len(names) else []
+
+
+def check_tokens(tower: TextTower, names: Sequence[str]) -> None:
+    """Refuse names with the same tokens, with none, or with those around a prompt."""
+    *tokens, nothing = map(tuple, tower.tokenize([*names, ""], [*names, ""]).tolist())
+    seen: dict[tuple[int, ...], str] = {}
+    for name, read in zip(names, tokens, strict=True):
+        if read == nothing:
+            raise VocabularyError(f"the tokenizer reads nothing in class name {name!r}{_strange(name)}.")
+        for special in tower.special_tokens:
+            if special.casefold() in name.casefold():
+                raise VocabularyError(
+                    f"class name {name!r} has {special!r} in it, which starts or ends prompts: leave it out."
+                )
+        if (other := seen.setdefault(read, name)) != name:
+            raise VocabularyError(
+                f"class names {other!r}{_strange(other)} and {name!r}{_strange(name)} are the same to the "
+                "model's tokenizer: make one class of them, or give one another name by class_names."
+            )
+
+
+def _strange(name: str) -> str:
+    """The characters of a name that cannot be seen, or are taken for others, by their Unicode names."""
+    found = [c for c in dict.fromkeys(name) if not (c.isascii() and c.isprintable()) and not c.isalpha()]
+    told = ", ".join(f"{unicodedata.name(c, 'CONTROL CHARACTER')} U+{ord(c):04X}" for c in found)
+    return f" (with {told})" if told else ""
+
+
+def compare_names(detector: Any, state: FittedState, Z: Any, targets: np.ndarray) -> None:
+    """`warn_of_disagreement` of the training images, where the names are read and the images embedded."""
+    names = state.class_names_
+    is_matrix = isinstance(Z, np.ndarray) and Z.ndim == 2
+    if not detector.reads_names or len(names) < 2 or not is_matrix or _codes(names):
+        return  # codes have been named already
+    rows = np.arange(len(Z))
+    if len(rows) > _MOST:
+        rows = np.random.RandomState(0).permutation(len(rows))[:_MOST]
+    bank = state.model.get("text_bank_")
+    if bank is None or detector.training == "prompts":  # prompts have learned what the names are to mean
+        positive = embed_names(detector._backbone().text_tower, names, _TEMPLATE, shared_prefix=True)
+    else:
+        positive = bank.positive
+    warn_of_disagreement(names, targets[rows], (Z[rows] @ positive.T).argmax(axis=1))
+
+
+def warn_of_disagreement(names: Sequence[str], targets: np.ndarray, likeliest: np.ndarray) -> None:
+    """Warn where training images and their names agree no better than by chance, or others would fit better.
+
+    Parameters
+    ----------
+    names : sequence of str
+    targets, likeliest : ndarray of shape (n,), int
+        The name of each image, and the one that is nearest to it in the embedding space.
+
+    Warns
+    -----
+    InputWarning
+        If fewer images agree than by chance and 0.1 more; or if classes that have images enough agree with
+        the name of another class and not with their own.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    k, agree = len(names), float((targets == likeliest).mean())
+    table, counts = np.zeros((k, k)), np.bincount(targets, minlength=k)
+    np.add.at(table, (targets, likeliest), 1)
+    rows, best = linear_sum_assignment(-table)
+    fits, shares = float(table[rows, best].sum() / len(targets)), table / np.maximum(counts, 1)[:, None]
+    with_others = (counts >= _ENOUGH) & (shares[rows, best] >= 0.6) & (np.diag(shares) <= 0.1)
+    what = f"labels and names agree on {agree:.0%} of the images"
+    if fits >= 0.5 and (2 * agree <= fits or with_others.sum() > 1):
+        which = np.flatnonzero(with_others)
+        row = which[0] if len(which) else int(np.argmax(best != rows))
+        warn(
+            f"{what}; another order of the names would give {fits:.0%}: images of {names[row]!r} look like "
+            f"{names[best[row]]!r}. Are class_names in the order of the labels? A mapping of label to name "
+            f"leaves no doubt. If they are, the names say little to this model. {_CURE}",
+            InputWarning,
+        )
+    elif agree < 1 / k + 0.1:
+        warn(f"{what} (by chance: {1 / k:.0%}): the names say little to this model. {_CURE}", InputWarning)

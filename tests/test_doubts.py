@@ -1,0 +1,140 @@
+"""Labels that mean unknown, copies of images, embeddings from elsewhere."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from skneg import InputWarning, KNNDetector, MahalanobisDetector, MCMDetector
+from skneg._doubts import copies, warn_of_unknown_labels, with_copies
+
+from .conftest import KNOWN, random_unit
+
+SORTED = sorted(KNOWN)
+
+
+class TestLabelsThatMeanUnknown:
+    # Also "background", of Caltech-101: https://github.com/pytorch/vision/issues/1020.
+    @pytest.mark.parametrize(
+        "label", ["-1", "Unknown", "unknown ", "ood", "other", "background", "None", "N/A"]
+    )
+    def test_of_strings(self, label, embedded):
+        X, y = embedded
+        y = np.where(np.arange(len(y)) % 10 == 0, label, y.astype(object))
+        with pytest.warns(InputWarning, match=f"label '{label}' is a class to learn.*label them 'unknown'"):
+            KNNDetector(random_state=0).fit(X, y)
+        KNNDetector(random_state=0, unknown_label=label).fit(X, y)
+
+    def test_cut_by_short_strings(self, embedded):
+        X, _ = embedded
+        y = np.array(["heart", "stars"])[np.arange(len(X)) % 2]
+        y[:10] = "unknown"
+        assert y[0] == "unkno"
+        with pytest.warns(InputWarning, match="'unkno' looks like unknown_label='unknown', cut"):
+            KNNDetector(random_state=0).fit(X, y)
+
+    def test_of_numbers_and_names(self, embedded):
+        X, y = embedded
+        numbers = np.searchsorted(SORTED, y)
+        with pytest.warns(InputWarning, match="label 5, called 'unknown',"):
+            MCMDetector(model="skneg-tiny").fit(X, numbers, [*SORTED[:5], "unknown"])
+        with pytest.warns(InputWarning, match="label -1 is a class|label -1, called '-1',"):
+            KNNDetector(random_state=0, unknown_label=9).fit(X, numbers - 1)
+
+    def test_in_new_vocabularies(self, embedded):
+        detector = MCMDetector(model="skneg-tiny").fit(*embedded)
+        with pytest.warns(InputWarning, match="'others'"):
+            detector.set_vocabulary(["star", "others"])
+
+    def test_labels_that_differ_in_blanks_or_case(self, embedded):
+        X, y = embedded
+        y = np.where((y == "star") & (np.arange(len(y)) % 2 == 0), "Star ", y.astype(object))
+        with pytest.warns(InputWarning, match="'Star ' and 'star' differ in blanks or case"):
+            KNNDetector(random_state=0).fit(X, y)
+
+    @settings(max_examples=50, deadline=None)
+    @given(st.sampled_from(["unknown", "ood", "other", "none", "background", "-1"]), st.data())
+    def test_in_any_dress(self, word, data):
+        dressed = "".join(data.draw(st.sampled_from([c, c.upper()])) for c in word)
+        dressed = (
+            data.draw(st.sampled_from(["", " ", "\t"]))
+            + dressed
+            + data.draw(st.sampled_from(["", " ", "\n"]))
+        )
+        labels = np.array([dressed, "star"])
+        if dressed == "unknown":
+            return
+        with pytest.warns(InputWarning, match="is a class to learn"):
+            warn_of_unknown_labels(labels, labels.tolist(), "unknown")
+
+    def test_plain_labels_are_silent(self):
+        names = ["nonesuch", "another", "mother", "ground", "unknowing", "1", "-10"]
+        warn_of_unknown_labels(np.array(names), names, "unknown")
+
+
+class TestCopies:
+    def test_found_up_to_rounding_among_many(self):
+        rng = np.random.default_rng(0)
+        Z = random_unit(rng, 3000, 32).astype(np.float32)
+        Z = np.concatenate([Z, Z[:50], Z[:20] + 1e-7]).astype(np.float32)
+        number = copies(Z)
+        np.testing.assert_array_equal(number[:50], number[3000:3050])
+        np.testing.assert_array_equal(number[:20], number[3050:])
+        assert len(np.unique(number)) == 3000
+        assert copies(Z[:3000]) is None
+
+    @settings(max_examples=30, deadline=None)
+    @given(st.lists(st.integers(0, 5), min_size=2, max_size=40))
+    def test_any_numbers_of_copies(self, rows):
+        Z = random_unit(np.random.default_rng(1), 6, 16).astype(np.float32)[rows]
+        number = copies(Z)
+        number = np.arange(len(rows)) if number is None else number
+        same = number[:, None] == number[None]
+        np.testing.assert_array_equal(same, np.array(rows)[:, None] == np.array(rows)[None])
+
+    def test_they_join_the_groups_that_are_known(self):
+        Z = random_unit(np.random.default_rng(2), 4, 16).astype(np.float32)[[0, 1, 2, 0, 3]]
+        groups = with_copies(np.array([7, 7, 8, 8, 9]), Z, None, np.arange(5))
+        assert groups[0] == groups[1] == groups[2] == groups[3] != groups[4]
+
+    @pytest.mark.parametrize("calibration", ["cross", 0.3])
+    @pytest.mark.parametrize("cls", [KNNDetector, MahalanobisDetector])
+    def test_rows_twice_do_not_make_the_threshold_strict(self, cls, calibration, embedded):
+        X, y = embedded
+        train = np.arange(len(y)) % 2 == 0
+        detector = cls(contamination=0.1, calibration=calibration, random_state=0)
+        once = detector.fit(X[train], y[train]).decision_function(X[~train]) < 0
+        twice = detector.fit(X[train].repeat(2, 0), y[train].repeat(2)).decision_function(X[~train]) < 0
+        assert twice.mean() <= once.mean() + 0.1
+
+    def test_one_image_with_two_labels(self, embedded):
+        X, y = embedded
+        other = "heart" if y[3] != "heart" else "star"
+        with pytest.warns(
+            InputWarning, match=f"rows 3 and 120 are the same image, with labels {y[3]} and {other}"
+        ):
+            KNNDetector(random_state=0).fit(np.concatenate([X, X[3:4]]), [*y, other])
+
+
+class TestFarRows:
+    def test_scaled_embeddings(self, embedded):
+        X, y = embedded
+        detector = MCMDetector(model="skneg-tiny").fit(X, y)
+        with pytest.warns(InputWarning, match="X lies far from the embeddings of `fit`.*scaled"):
+            detector.predict((X - X.mean(axis=0)) / X.std(axis=0))
+
+    def test_those_of_another_model(self, embedded):
+        X, y = embedded
+        other = random_unit(np.random.default_rng(0), 40, X.shape[1])
+        detector = KNNDetector(random_state=0).fit(X, y)
+        with pytest.warns(InputWarning, match="same model"):
+            detector.decision_function(other)
+
+    def test_unknown_images_and_single_rows_are_silent(self, embedded, strange_scenes):
+        from skneg import CLIPImageEncoder
+
+        X, y = embedded
+        detector = MCMDetector(model="skneg-tiny").fit(X, y)
+        detector.predict(CLIPImageEncoder(model="skneg-tiny").transform(strange_scenes))
+        detector.predict(-X[:1])
+        KNNDetector(random_state=0).fit(X - X.mean(axis=0), y).predict(X[:, ::-1])  # no direction to leave
