@@ -79,9 +79,10 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : sequence of images, or array-like of shape (n, d) of floats
-            Paths, bytes, Pillow images or uint8 arrays in a list, 1-D array or Series; one uint8 array
-            (n, height, width, channels); one tensor (n, 3, height, width), uint8 pixels or floats that
-            are already preprocessed; or embeddings.
+            Paths, bytes, Pillow images, uint8 arrays or tensors in a list, 1-D array, Series, one-column
+            table or data set (torch, torchvision, Hugging Face); one uint8 array (n, height, width,
+            channels), RGB; one tensor (n, 3, height, width), uint8 pixels or floats that are already
+            preprocessed for this model; or embeddings. docs/images.md says what is refused or warned of.
         y : array-like of shape (n,)
             A label for each image: integers or strings. Rows labelled `unknown_label` are not used.
             Detectors that learn nothing from images work without it, given `class_names`.

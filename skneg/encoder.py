@@ -111,6 +111,8 @@ class CLIPImageEncoder(TransformerMixin, BaseEstimator):
         ------
         ImageError
             If an image cannot be read; has its ``index``.
+        InputError, InputTypeError
+            If X is no sequence of images, or holds floats that are not normalised.
         BackboneError
             If the model cannot be had.
         """

@@ -1,4 +1,4 @@
-"""The errors skneg raises: each is a `SknegError` and the builtin that fits."""
+"""The errors skneg raises, each a `SknegError` and the builtin that fits, and its warnings."""
 
 from __future__ import annotations
 

@@ -35,3 +35,9 @@ def test_an_image_error_keeps_its_index_between_processes(move):
     error = move(ImageError("image 3 is broken", 3))
     assert type(error) is ImageError
     assert (str(error), error.index) == ("image 3 is broken", 3)
+
+
+@pytest.mark.parametrize("name", ["CalibrationWarning", "InputWarning"])
+def test_every_warning_is_caught_as_ours(name):
+    assert issubclass(getattr(errors, name), errors.SknegWarning)
+    assert issubclass(errors.SknegWarning, UserWarning)

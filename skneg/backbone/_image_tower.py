@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 
 from ..errors import ImageError, SknegError
 from ._local_features import local_forward
+from ._pixel_range import PixelRange
 
 
 class ImageTower:
@@ -34,6 +35,7 @@ class ImageTower:
         self._dtype = dtype
         config = open_clip.transform.PreprocessCfg(**network.visual.preprocess_cfg)
         self._preprocess = open_clip.transform.image_transform_v2(config, is_train=False)
+        self._mean_and_std = (config.mean, config.std)
         self._forward_local: Callable[[torch.Tensor], torch.Tensor] | None = None
         size = config.size
         self.image_size = (size, size) if isinstance(size, int) else tuple(size[-2:])
@@ -68,6 +70,8 @@ class ImageTower:
         ------
         ImageError
             If an image cannot be read, or a tensor has not the tower's size.
+        InputError
+            If tensors are not normalised; see `PixelRange`.
         SknegError
             If not even one image fits into memory.
         BackboneError
@@ -76,7 +80,7 @@ class ImageTower:
         if local and self._forward_local is None:
             self._forward_local = local_forward(self._network.visual)
         forward = self._forward_local if local else self._network.encode_image
-        chunks = []
+        chunks, values = [], PixelRange(*self._mean_and_std)
         # Decoding is Pillow's C code, which releases the interpreter lock.
         with (
             warnings.catch_warnings(),
@@ -88,7 +92,7 @@ class ImageTower:
             start = 0
             while start < len(images):
                 rows = range(start, min(start + batch_size, len(images)))
-                pixels = torch.stack(list(pool.map(lambda i: self._pixels(images[i], i), rows)))
+                pixels = _stacked(list(pool.map(lambda i: self._pixels(images[i], i), rows)), values)
                 encoded, batch_size = self._encode_splitting(pixels, batch_size, forward)
                 chunks.append(encoded)
                 start += len(rows)
@@ -97,7 +101,8 @@ class ImageTower:
 
     def pixels(self, images: Sequence[Any], rows: Sequence[int]) -> np.ndarray:
         """Preprocessed pixels (n, 3, height, width), float32, of some of the images."""
-        return torch.stack([self._pixels(images[int(row)], int(row)) for row in rows]).numpy()
+        prepared = [self._pixels(images[int(row)], int(row)) for row in rows]
+        return _stacked(prepared, PixelRange(*self._mean_and_std)).numpy()
 
     def perturbed_cosines(
         self, pixels: np.ndarray, text: np.ndarray, epsilon: float, temperature: float
@@ -136,9 +141,10 @@ class ImageTower:
         with torch.no_grad():
             return cosines(x).cpu().numpy()
 
-    def _pixels(self, image: Any, index: int) -> torch.Tensor:
+    def _pixels(self, image: Any, index: int) -> tuple[torch.Tensor, bool]:
+        """What the tower sees of an image, and whether the user has preprocessed it."""
         if not isinstance(image, torch.Tensor):
-            return self._preprocess(image)
+            return self._preprocess(image), False
         if tuple(image.shape) != (3, *self.image_size):
             raise ImageError(
                 f"image {index} is a float tensor of shape {tuple(image.shape)}; preprocessed images of "
@@ -147,7 +153,7 @@ class ImageTower:
             )
         if not bool(torch.isfinite(image).all()):
             raise ImageError(f"image {index} holds NaN or infinite values.", index)
-        return image.to("cpu", torch.float32)
+        return image.to("cpu", torch.float32), True
 
     def _encode_splitting(
         self, pixels: torch.Tensor, batch_size: int, forward: Any
@@ -172,3 +178,10 @@ class ImageTower:
         with self._autocast():
             features = forward(pixels.to(self._device))
         return functional.normalize(features.float(), dim=-1).cpu().numpy()
+
+
+def _stacked(prepared: Sequence[tuple[torch.Tensor, bool]], values: PixelRange) -> torch.Tensor:
+    """A batch of what `ImageTower._pixels` gives, where the user's own preprocessing is checked."""
+    pixels = torch.stack([image for image, _ in prepared])
+    values.add(pixels[[is_own for _, is_own in prepared]])
+    return pixels

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from ..errors import InputError
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+from .._utils import warn
+from ..errors import InputError, InputWarning
+from ..images import image_suffixes
 
 
 def list_images(folder: str | os.PathLike) -> list[Path]:
@@ -19,8 +20,9 @@ def list_images(folder: str | os.PathLike) -> list[Path]:
     Parameters
     ----------
     folder : str or path
-        Hidden files and folders are left out, and so is what does not end as an image does. Links are
-        followed, except those that lead back to a folder they lie in.
+        Hidden files and folders are left out. So is what does not end as an image that skneg reads
+        (`skneg.images.image_suffixes`), with an `InputWarning` that counts it. Links are followed,
+        except those that lead back to a folder they lie in.
 
     Returns
     -------
@@ -32,16 +34,48 @@ def list_images(folder: str | os.PathLike) -> list[Path]:
     InputError
         If the folder does not exist, holds no image, or cannot be read.
     """
+    root, images, others = _scan(folder)
+    _warn_of(others, root)
+    return images
+
+
+def _scan(folder: str | os.PathLike) -> tuple[Path, list[Path], list[Path]]:
+    """A folder, and the images and the other files below it."""
     root = Path(folder).expanduser()
     if not root.is_dir():
         raise InputError(f"The folder {str(root)!r} does not exist.")
-    found = list(_images_below(root, ()))
-    if not found:
-        raise InputError(f"The folder {str(root)!r} holds no image ({', '.join(IMAGE_SUFFIXES)}).")
-    return found
+    suffixes = image_suffixes()
+    images: list[Path] = []
+    others: list[Path] = []
+    for file in _files_below(root, ()):
+        (images if file.suffix.lower() in suffixes else others).append(file)
+    if not images:
+        held = f"; it holds {_counts(others, root)}" if others else ""
+        raise InputError(f"The folder {str(root)!r} holds no image ({', '.join(suffixes)}){held}.")
+    return root, images, others
 
 
-def _images_below(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
+def _warn_of(others: Sequence[Path], root: Path) -> None:
+    if others:
+        warn(
+            f"left out of {str(root)!r}, since skneg reads no such files: {_counts(others, root)}. Convert "
+            f"what is an image to one of {', '.join(image_suffixes())}; take the rest out of the folder.",
+            InputWarning,
+        )
+
+
+def _counts(files: Sequence[Path], root: Path) -> str:
+    """How many files of which suffix lie in which folder right below the root."""
+    found = Counter((f.suffix, f.relative_to(root).parts[0]) for f in files if f.parent != root)
+    found.update((f.suffix, "") for f in files if f.parent == root)
+    said = [
+        f"{n} {suffix or 'without a suffix'} in {place!r}" if place else f"{n} {suffix or 'without a suffix'}"
+        for (suffix, place), n in found.most_common(10)
+    ]
+    return ", ".join([*said, "..."] if len(found) > 10 else said)
+
+
+def _files_below(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
     # Only a way back up is not taken: two class folders may be links to one folder.
     real = os.path.realpath(folder)
     if real in above:
@@ -52,10 +86,10 @@ def _images_below(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
     except OSError as error:
         raise InputError(f"The folder {str(folder)!r} cannot be read: {error}") from error
     names = sorted(is_folder)
-    yield from (folder / n for n in names if not is_folder[n] and n.lower().endswith(IMAGE_SUFFIXES))
+    yield from (folder / name for name in names if not is_folder[name])
     for name in names:
         if is_folder[name]:
-            yield from _images_below(folder / name, (*above, real))
+            yield from _files_below(folder / name, (*above, real))
 
 
 def load_image_folder(folder: str | os.PathLike) -> tuple[list[Path], np.ndarray]:
@@ -64,7 +98,8 @@ def load_image_folder(folder: str | os.PathLike) -> tuple[list[Path], np.ndarray
     Parameters
     ----------
     folder : str or path
-        ``folder/<class>/.../<image>``, as torchvision's ImageFolder reads it.
+        ``folder/<class>/.../<image>``, as torchvision's ImageFolder reads it. Other files are left out as
+        in `list_images`.
 
     Returns
     -------
@@ -75,22 +110,33 @@ def load_image_folder(folder: str | os.PathLike) -> tuple[list[Path], np.ndarray
     Raises
     ------
     InputError
-        If there is no image, or one that is in no class folder.
+        If there is no image, one that is in no class folder, or a class folder without any.
 
     Examples
     --------
     >>> from skneg.datasets import load_image_folder
     >>> paths, labels = load_image_folder("photographs")  # doctest: +SKIP
     """
-    root = Path(folder).expanduser()
-    paths = list_images(root)
+    root, paths, others = _scan(folder)
     parts = [path.relative_to(root).parts for path in paths]
     for path, steps in zip(paths, parts, strict=True):
         if len(steps) < 2:
             raise InputError(
                 f"{str(path)!r} lies in no class folder: expected {str(root)!r}/<class>/<image>."
             )
-    return paths, np.array([steps[0] for steps in parts])
+    labels = [steps[0] for steps in parts]
+    with os.scandir(root) as entries:
+        classes = {entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")}
+    if empty := sorted(classes - set(labels)):
+        unread = [file for file in others if file.relative_to(root).parts[0] in empty]
+        held = f" ({_counts(unread, root)})" if unread else ""
+        raise InputError(
+            f"{len(empty)} of the {len(classes)} class folders of {str(root)!r} hold no image that skneg "
+            f"reads: {empty[:5]}{held}. Convert their images to one of {', '.join(image_suffixes())}, or "
+            "take the folders away."
+        )
+    _warn_of(others, root)
+    return paths, np.array(labels)
 
 
 def load_image_list(file: str | os.PathLike, root: str | os.PathLike) -> tuple[list[Path], np.ndarray]:
@@ -99,8 +145,8 @@ def load_image_list(file: str | os.PathLike, root: str | os.PathLike) -> tuple[l
     Parameters
     ----------
     file : str or path
-        UTF-8 text. The label is what follows the last blank of a line; a path may hold blanks. Empty lines
-        and lines that start with ``#`` do not count.
+        UTF-8 text. The label is what follows the last blank or tab of a line; a path may hold blanks.
+        Empty lines and lines that start with ``#`` do not count.
     root : str or path
         What the paths are relative to.
 
@@ -126,14 +172,14 @@ def load_image_list(file: str | os.PathLike, root: str | os.PathLike) -> tuple[l
     for number, line in enumerate(read_lines(file), 1):
         if not is_entry(line):
             continue
-        name, _, label = line.strip().rpartition(" ")
-        if not name:
+        name, *label = line.strip().rsplit(maxsplit=1)
+        if not label:
             raise InputError(f"{str(file)!r}, line {number}: {line!r} is not 'path label'.")
-        path = base / name.strip()
+        path = base / name
         if not path.is_file():
             raise InputError(f"{str(file)!r}, line {number}: there is no image {str(path)!r}.")
         paths.append(path)
-        labels.append(label)
+        labels.extend(label)
     if not paths:
         raise InputError(f"The list {str(file)!r} names no image.")
     return paths, np.array(labels)
@@ -147,6 +193,6 @@ def is_entry(line: str) -> bool:
 def read_lines(file: str | os.PathLike) -> list[str]:
     """The lines of a UTF-8 text file; an `InputError` that names it where it cannot be read."""
     try:
-        return Path(file).expanduser().read_text(encoding="utf-8").splitlines()
+        return Path(file).expanduser().read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"The file {str(file)!r} cannot be read as UTF-8 text: {error}") from error

@@ -1,7 +1,7 @@
 """Decoding what users hand in: any container of images becomes a sequence that loads one at a time."""
 
 from ._captioned import CaptionedImages
-from ._decode import decode_image
+from ._decode import decode_image, image_suffixes
 from ._inputs import ImageSequence, as_image_sequence, is_embeddings
 from ._views import augmented_views
 
@@ -11,5 +11,6 @@ __all__ = [
     "as_image_sequence",
     "augmented_views",
     "decode_image",
+    "image_suffixes",
     "is_embeddings",
 ]

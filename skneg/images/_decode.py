@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 import struct
 import threading
+from collections.abc import Mapping, Sequence
+from functools import cache
 from io import BytesIO
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
-from ..errors import ImageError, InputError
+from .._utils import warn
+from ..errors import ImageError, InputError, InputWarning
+from ._rgb import to_rgb, turn_that_is_due
 
 # Pillow opens many formats that no photograph comes in; each is one more parser to attack.
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
 # What Pillow raises on damaged files, found by feeding it damaged files of each format.
 _DECODER_ERRORS = (
@@ -32,19 +36,37 @@ _DECODER_ERRORS = (
 # Resizing keeps the aspect ratio before it crops, so a strip one pixel high would fill the memory.
 MAX_ASPECT = 100
 
+CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
+
 # Pillow images load lazily, and the user may hand in one object twice while several threads decode.
 _loading = threading.Lock()
+
+
+@cache
+def image_suffixes() -> tuple[str, ...]:
+    """How the files end that `decode_image` reads, in lower case: Pillow's suffixes of its formats."""
+    # Pillow's reader of JPEG opens MPO as well, which phones write.
+    known = Image.registered_extensions().items()
+    return tuple(sorted(suffix for suffix, name in known if name in (*FORMATS, "MPO")))
 
 
 def decode_image(item: Any, index: int = 0) -> Image.Image:
     """Decode one image to RGB, upright, with transparency laid on white.
 
+    Values of 16 bits are scaled by the range that the file names (TIFF, PGM), else by 2 ** 16. Those that
+    use less than a quarter of it are refused: they hold fewer bits, and would come out dark or black.
+
+    A Pillow image is turned as its EXIF tag says. Pillow keeps the tag when it resizes, crops or converts,
+    where the turn is still due, but also when the user has turned the image with `transpose`, where it is
+    not. So an `InputWarning` names an image with the tag that is no longer a file's (its ``format`` is
+    None).
+
     Parameters
     ----------
     item : str, os.PathLike, bytes, PIL image, uint8 array or dict
         A path, an encoded file's bytes, a Pillow image, an array of shape (height, width),
-        (height, width, 1), (height, width, 3) or (height, width, 4), or a Hugging Face image cell
-        ``{"bytes": ..., "path": ...}``.
+        (height, width, 1), (height, width, 3) or (height, width, 4), colours in the order RGB, or a
+        Hugging Face image cell ``{"bytes": ..., "path": ...}``.
     index : int, default=0
         Position in the user's input, for error messages.
 
@@ -58,13 +80,39 @@ def decode_image(item: Any, index: int = 0) -> Image.Image:
     ImageError
         If the image cannot be read or its pixels would be damaged by the conversion.
     """
-    if isinstance(item, dict) and {"bytes", "path"} & set(item):
+    if may_be_turned(item):
+        warn_of_turns([index])
+    return read_image(item, index)
+
+
+def may_be_turned(item: Any) -> bool:
+    """Whether an image says that it must be turned, but is no file's any more, and may be turned already."""
+    return isinstance(item, Image.Image) and item.format is None and turn_that_is_due(item) != 1
+
+
+def warn_of_turns(rows: Sequence[int]) -> None:
+    """Name the images that are turned as their EXIF tag says, but may be turned already."""
+    named = ", ".join(map(str, rows[:5])) + (", ..." if len(rows) > 5 else "")
+    warn(
+        f"{len(rows)} of the Pillow images, row {named}, no longer come straight from a file, but still have "
+        "an EXIF tag that says how they must be turned. They are turned. If you have turned them "
+        "already, use ImageOps.exif_transpose(image) for that, which removes the tag, or del "
+        "image.getexif()[0x112].",
+        InputWarning,
+    )
+
+
+def read_image(item: Any, index: int) -> Image.Image:
+    """`decode_image` without its warning."""
+    if is_cell(item):
         item = item.get("bytes") if item.get("bytes") is not None else item.get("path")
     if isinstance(item, Image.Image):
         with _loading:
-            return _to_rgb(item, index, "PIL image")
-    if isinstance(item, np.ndarray):
-        return _to_rgb(_from_array(item, index), index, "array")
+            return _checked(item, index, "PIL image")
+    if getattr(item, "ndim", 0) > 1 and hasattr(item, "__array__"):
+        return _checked(_from_array(np.asarray(item), index), index, "array")
+    if isinstance(item, np.bytes_) and os.path.isfile(item):
+        item = os.fsdecode(item)  # of an array of paths as bytes
     if isinstance(item, bytes | bytearray | memoryview):
         return _read(BytesIO(item), index, f"{len(item)} bytes")
     if isinstance(item, str | os.PathLike):
@@ -74,43 +122,72 @@ def decode_image(item: Any, index: int = 0) -> Image.Image:
                 f"image {index} is a URL ({path!r}); skneg opens files only: download it first.", index
             )
         return _read(path, index, repr(path))
+    hint = "; embeddings are one 2-D array: use numpy.stack(X)" if isinstance(item, np.ndarray) else ""
     raise ImageError(
-        f"image {index} is a {type(item).__name__}; use a path, bytes, a PIL image or a uint8 array.",
+        f"image {index} is a {type(item).__name__}; use a path, bytes, a PIL image or a uint8 array{hint}.",
         index,
     )
+
+
+def is_cell(item: Any) -> bool:
+    """Whether an item is Hugging Face's undecoded image."""
+    return isinstance(item, Mapping) and bool(item) and set(item) <= {"bytes", "path"}
 
 
 def _read(source: Any, index: int, what: str) -> Image.Image:
     try:
         with Image.open(source, formats=FORMATS) as image:
-            return _to_rgb(image, index, what)
+            return _checked(image, index, what)
     except ImageError:
         raise
     except FileNotFoundError as error:
-        raise ImageError(f"image {index} ({what}) does not exist.", index) from error
+        hint = " Write os.path.expanduser(path) for '~'." if str(source).startswith("~") else ""
+        raise ImageError(f"image {index} ({what}) does not exist.{hint}", index) from error
     except _DECODER_ERRORS as error:
-        reason = f"{type(error).__name__}: {error}"
+        hint = _what_else(source)
+        reason = f"{type(error).__name__}: {error}{hint}"
         raise ImageError(f"image {index} ({what}) cannot be read: {reason}", index) from error
 
 
+def _what_else(source: Any) -> str:
+    """What a source is that holds no image."""
+    if not isinstance(source, BytesIO):
+        is_folder = os.path.isdir(source)
+        return ". It is a folder: take skneg.datasets.list_images(folder)" if is_folder else ""
+    start = source.getvalue()[:4096]
+    return ". It is the path of a file: take os.fsdecode(path)" if os.path.isfile(start) else ""
+
+
 def _from_array(array: np.ndarray, index: int) -> Image.Image:
+    shape = array.shape
     if array.dtype != np.uint8:
-        hint = "embeddings are one 2-D array: use numpy.stack" if array.ndim == 1 else "0..255"
         raise ImageError(
-            f"image {index} is an array of {array.dtype}; pixel arrays must be uint8 ({hint}).", index
+            f"image {index} is an array of {array.dtype}; pixel arrays must be uint8, 0..255: "
+            f"{to_uint8(array.dtype)}.",
+            index,
         )
-    if array.ndim == 3 and array.shape[2] == 1:
+    if len(shape) == 3 and shape[2] == 1:
         array = array[:, :, 0]
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)) or 0 in array.shape:
+    if array.ndim not in (2, 3) or (array.ndim == 3 and shape[2] not in CHANNELS) or 0 in shape:
+        hint = "; use image.transpose(1, 2, 0)" if len(shape) == 3 and shape[0] in CHANNELS else ""
         raise ImageError(
-            f"image {index} is an array of shape {array.shape}; expected (height, width) or "
-            "(height, width, 1, 3 or 4).",
+            f"image {index} is an array of shape {shape}; expected (height, width) or "
+            f"(height, width, 1, 3 or 4){hint}.",
             index,
         )
     return Image.fromarray(np.ascontiguousarray(array))
 
 
-def _to_rgb(image: Image.Image, index: int, what: str) -> Image.Image:
+def to_uint8(dtype: np.dtype) -> str:
+    """The line that makes pixels of a dtype uint8."""
+    if dtype.kind == "f":
+        return "(X * 255).astype('uint8') from 0..1, X.astype('uint8') from 0..255"
+    if dtype == np.uint16:
+        return "(X >> 8).astype('uint8') from 16 bits, (X >> 4).astype('uint8') from 12 bits"
+    return "X.astype('uint8') * 255" if dtype.kind == "b" else "X.astype('uint8') from 0..255"
+
+
+def _checked(image: Image.Image, index: int, what: str) -> Image.Image:
     width, height = image.size
     if width * height == 0:
         raise ImageError(f"image {index} ({what}) is empty ({width} x {height}).", index)
@@ -127,8 +204,7 @@ def _to_rgb(image: Image.Image, index: int, what: str) -> Image.Image:
             index,
         )
     try:
-        image.load()  # truncated files fail here, not when they are opened
-        return _flatten(_upright(image), index, what)
+        return to_rgb(image, f"image {index} ({what})", index)
     except ImageError:
         raise
     except _DECODER_ERRORS as error:
@@ -136,35 +212,12 @@ def _to_rgb(image: Image.Image, index: int, what: str) -> Image.Image:
         raise ImageError(f"image {index} ({what}) cannot be read: {reason}", index) from error
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # damaged metadata of any kind, beside sound pixels
-        return image
-
-
-def _flatten(image: Image.Image, index: int, what: str) -> Image.Image:
-    if image.mode.startswith("I;16"):
-        # convert("RGB") would clip everything above 255.
-        pixels = np.asarray(image).astype(np.uint16)
-        image = Image.fromarray((pixels >> 8).astype(np.uint8))
-    elif image.mode in ("I", "F"):
-        raise ImageError(
-            f"image {index} ({what}) has mode {image.mode!r}, whose value range is not known; "
-            "scale it to 8 bits first.",
-            index,
-        )
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        # Dropping alpha would show whatever colour lies hidden under transparent pixels.
-        image = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
-        ground = Image.new("RGBA", image.size, (255, 255, 255, 255))
-        image = Image.alpha_composite(ground, image)
-    return image.convert("RGB")
-
-
 def check_not_single(item: Any) -> None:
     """Refuse one bare image where a sequence of images is expected."""
     if isinstance(item, str | bytes | os.PathLike | Image.Image):
-        raise InputError(
-            f"X is a single {type(item).__name__}, expected a sequence of images; pass [X] for one image."
-        )
+        way_out = "pass [X] for one image"
+        if not isinstance(item, Image.Image) and os.path.isdir(item):
+            way_out = (
+                "it is a folder: pass the paths of skneg.datasets.load_image_folder(X), or list_images(X)"
+            )
+        raise InputError(f"X is a single {type(item).__name__}, expected a sequence of images; {way_out}.")

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
-from ..errors import InputError, InputTypeError
-from ._decode import check_not_single, decode_image
+from ..errors import ImageError, InputError, InputTypeError
+from ._decode import (
+    CHANNELS,
+    check_not_single,
+    decode_image,
+    image_suffixes,
+    is_cell,
+    may_be_turned,
+    read_image,
+    to_uint8,
+    warn_of_turns,
+)
 
 
 class ImageSequence(Sequence):
@@ -31,7 +43,9 @@ class ImageSequence(Sequence):
 
 
 def _is_tensor(X: Any) -> bool:
-    return any(cls.__module__.split(".")[0] == "torch" for cls in type(X).__mro__[:-1])
+    # torch's data sets are no tensors.
+    is_torch = any(cls.__module__.split(".")[0] == "torch" for cls in type(X).__mro__[:-1])
+    return is_torch and hasattr(X, "is_floating_point")
 
 
 def is_embeddings(X: Any) -> bool:
@@ -57,9 +71,13 @@ def as_image_sequence(X: Any) -> ImageSequence:
 
     Parameters
     ----------
-    X : list, tuple, 1-D object or str array, Series, uint8 array, or tensor
-        Paths, bytes, Pillow images or uint8 arrays; or one uint8 array (n, height, width, channels);
-        or one tensor (n, 3, height, width): uint8 pixels, or floats the user has already preprocessed.
+    X : list, tuple, array, Series, one-column table, tensor or data set
+        Paths, bytes, Pillow images, uint8 arrays (height, width, channels) or tensors (channels, height,
+        width); or all in one uint8 array (n, height, width, channels) or tensor (n, channels, height,
+        width). Tensors hold uint8 pixels, or floats the user has already preprocessed for the model.
+        Also whatever has a length and gives item i as ``X[i]``, such as data sets of torch, torchvision
+        and Hugging Face. An item may be a tuple or a row with one image beside labels and names, or with
+        one called "image".
 
     Returns
     -------
@@ -76,50 +94,137 @@ def as_image_sequence(X: Any) -> ImageSequence:
     if hasattr(X, "tocsr"):
         raise InputTypeError("Sparse data was passed, but embeddings must be dense; use X.toarray().")
     if _is_tensor(X):
-        sequence = _from_tensor(X)
+        _check_tensor(X)
+        sequence = _of_items(X)
     elif isinstance(X, np.ndarray):
         sequence = _from_ndarray(X)
     elif hasattr(X, "to_numpy") and getattr(X, "ndim", None) == 1:
         sequence = _from_ndarray(X.to_numpy(dtype=object))
     elif hasattr(X, "columns"):
-        raise InputTypeError(
-            "X is a table; pass its image column (a Series), or a table of float embeddings."
-        )
-    elif hasattr(X, "__len__") and hasattr(X, "__getitem__") and not isinstance(X, dict | set):
-        sequence = ImageSequence(len(X), lambda i: decode_image(X[i], i))
+        columns = list(X.columns)
+        if len(columns) != 1:
+            raise InputTypeError(
+                f"X is a table with columns {columns[:10]}; pass its image column, such as "
+                f"X[{columns[0] if columns else 'name'!r}], or a table of float embeddings."
+            )
+        return as_image_sequence(X[columns[0]])
+    elif hasattr(X, "__len__") and hasattr(X, "__getitem__") and not isinstance(X, Mapping):
+        sequence = _of_items(X, at_hand=isinstance(X, list | tuple))
     else:
         raise InputTypeError(
-            f"X is a {type(X).__name__}; expected a sequence of images or a 2-D float array of embeddings."
+            f"X is a {type(X).__name__}; expected a sequence of images or a 2-D float array of embeddings"
+            f"{_way_out(X)}."
         )
     if len(sequence) == 0:
         raise InputError("X holds no images (found array with 0 sample(s)); at least 1 is required.")
     return sequence
 
 
+def _way_out(X: Any) -> str:
+    """How to make a sequence of something that is none."""
+    if isinstance(X, Mapping):
+        return f": pass one of its entries, X[{next(iter(X))!r}] or another" if X else ""
+    if hasattr(X, "dataset"):
+        return ". A loader gives batches, perhaps shuffled: pass X.dataset"
+    return ": pass list(X)" if hasattr(X, "__iter__") else ""
+
+
+def _of_items(X: Any, at_hand: bool = False) -> ImageSequence:
+    """A sequence of ``X[0]``, ``X[1]`` and so on; `at_hand` where these take no time."""
+    # A warning for all, while in the user's own thread, is better than one from each worker's.
+    turned = [i for i, item in enumerate(X) if may_be_turned(_image_of(item, i))] if at_hand else []
+    if turned:
+        warn_of_turns(turned)
+    decode = read_image if at_hand else decode_image
+    return ImageSequence(len(X), lambda i: _load(X[i], i, decode))
+
+
+def _load(item: Any, index: int, decode: Callable[[Any, int], Any]) -> Any:
+    item = _image_of(item, index)
+    if not _is_tensor(item):
+        return decode(item, index)
+    if item.ndim != 3 or item.shape[0] not in CHANNELS:
+        hint = "; embeddings are one 2-D tensor: use torch.stack(X)" if item.ndim == 1 else ""
+        shape = tuple(item.shape)
+        raise ImageError(
+            f"image {index} is a tensor of shape {shape}; expected (1, 3 or 4, height, width){hint}.", index
+        )
+    if item.is_floating_point():
+        return item
+    if str(item.dtype) != "torch.uint8":
+        raise ImageError(f"image {index} is a tensor of {item.dtype}; pixels are uint8.", index)
+    return decode(item.permute(1, 2, 0).cpu().numpy(), index)
+
+
+def _image_of(item: Any, index: int) -> Any:
+    """The image among what a data set gives for a row: (image, label), or a dict with more columns."""
+    if not isinstance(item, tuple | list | Mapping) or is_cell(item):
+        return item
+    if isinstance(item, Mapping) and "image" in item:
+        return item["image"]
+    parts = list(item.values()) if isinstance(item, Mapping) else item
+    # Beside an image a path says where it is from.
+    images = [part for part in parts if _is_image(part)] or [part for part in parts if _is_image_path(part)]
+    if len(images) != 1:
+        held = [str(key) for key in item] if isinstance(item, Mapping) else [type(p).__name__ for p in parts]
+        raise ImageError(
+            f"image {index} is a {type(item).__name__} of {held[:10]}, in which {len(images)} are images: "
+            "pass a list with the image of each row.",
+            index,
+        )
+    return images[0]
+
+
+def _is_image(part: Any) -> bool:
+    return isinstance(part, bytes | Image.Image) or is_cell(part) or getattr(part, "ndim", 0) > 1
+
+
+def _is_image_path(part: Any) -> bool:
+    return isinstance(part, str | os.PathLike) and os.path.splitext(part)[1].lower() in image_suffixes()
+
+
 def _from_ndarray(X: np.ndarray) -> ImageSequence:
-    if X.ndim == 1 and X.dtype.kind in "OUS":
-        return ImageSequence(len(X), lambda i: decode_image(X[i], i))
-    if X.ndim == 4 and X.dtype == np.uint8:
-        return ImageSequence(len(X), lambda i: decode_image(X[i], i))
+    if X.ndim == 2 and X.shape[1] == 1 and X.dtype.kind in "OUST":
+        X = X[:, 0]  # one column of a table
+    if X.ndim == 1 and X.dtype.kind in "OUST":
+        return _of_items(X, at_hand=X.dtype.kind == "O")
+    is_planes = X.ndim == 4 and X.shape[1] in CHANNELS and X.shape[3] not in CHANNELS
+    if X.ndim == 4 and X.dtype == np.uint8 and not is_planes:
+        _check_range(X)
+        return _of_items(X)
     if X.dtype.kind == "c":
         hint = "Complex data not supported"
     elif X.ndim == 1 and X.dtype.kind == "f":
         hint = "Reshape your data with X.reshape(1, -1) if it is one embedding"
     elif X.ndim == 3 and X.dtype == np.uint8:
-        hint = "add a leading axis for one image"
+        is_one = X.shape[2] in CHANNELS
+        hint = "add a leading axis for one image, X[None]" if is_one else "write X[..., None] for grey images"
+    elif is_planes and X.dtype == np.uint8:
+        hint = "channels come last: use X.transpose(0, 2, 3, 1)"
     else:
         hint = "embeddings are 2-D float arrays, pixels are uint8 arrays (n, height, width, channels)"
+        if X.ndim in (3, 4) and X.dtype.kind in "fuib":
+            hint += f": {to_uint8(X.dtype)}"
     raise InputError(f"X is an array of shape {X.shape} and dtype {X.dtype}: {hint}.")
 
 
-def _from_tensor(X: Any) -> ImageSequence:
-    if X.ndim != 4 or X.shape[1] != 3:
+def _check_tensor(X: Any) -> None:
+    if X.ndim != 4 or X.shape[1] not in CHANNELS:
+        hint = "; use X.permute(0, 3, 1, 2)" if X.ndim == 4 and X.shape[3] in CHANNELS else ""
         raise InputError(
             f"X is a tensor of shape {tuple(X.shape)}; images are (n, 3, height, width), embeddings are "
-            "(n, d) floats."
+            f"(n, d) floats{hint}."
         )
-    if X.is_floating_point():
-        return ImageSequence(len(X), lambda i: X[i])
-    if str(X.dtype) != "torch.uint8":
+    if str(X.dtype) == "torch.uint8":
+        _check_range(X)
+    elif not X.is_floating_point():
         raise InputError(f"X is a tensor of {X.dtype}; pixels must be uint8, preprocessed images floats.")
-    return ImageSequence(len(X), lambda i: decode_image(X[i].permute(1, 2, 0).cpu().numpy(), i))
+
+
+def _check_range(X: Any) -> None:
+    """Refuse pixels that were floats in 0..1 when they were made integers; some rows tell."""
+    if len(X) and X[:64].max() == 1:
+        raise InputError(
+            "X holds 0 and 1 only, which is black in 0..255: floats from 0..1 must be scaled before they are "
+            "made uint8, as (X * 255)."
+        )

@@ -1,14 +1,22 @@
+import re
+import tempfile
+import warnings
+from pathlib import Path
+
 import numpy as np
 import pytest
-from PIL import Image
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, features
 
 from skneg.datasets import list_images, load_image_folder, load_image_list
-from skneg.errors import InputError
+from skneg.errors import InputError, InputWarning
+from skneg.images import decode_image, image_suffixes
 
 
 @pytest.fixture
 def folder(tmp_path):
-    for name in ("cat/b.png", "cat/deep/a.jpg", "dog/c.JPEG", "dog/notes.txt", ".hidden/d.png", "dog/.e.png"):
+    for name in ("cat/b.png", "cat/deep/a.jpg", "dog/c.JPEG", ".hidden/d.png", "dog/.e.png"):
         file = tmp_path / "images" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(file, "png")
@@ -24,6 +32,76 @@ def test_images_of_a_folder_per_class(folder):
     ]
     assert labels.tolist() == ["cat", "cat", "dog"]
     assert list_images(folder) == paths
+
+
+FORMATS = {
+    ".ppm": "PPM", ".pgm": "PPM", ".jfif": "JPEG", ".jpe": "JPEG", ".mpo": "MPO", ".avif": "AVIF",
+    ".JPG": "JPEG", ".Png": "PNG", ".TIF": "TIFF", ".webp": "WEBP", ".apng": "PNG",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_what_the_decoder_reads_is_listed(tmp_path, suffix):
+    # Of several libraries: https://github.com/lstein/PhotoMapAI/issues/364 (.tif, .avif, .jfif) and
+    # https://github.com/open-edge-platform/anomalib/issues/3058 (upper case).
+    if suffix == ".avif" and not features.check("avif"):
+        pytest.skip("this Pillow reads no AVIF")
+    file = tmp_path / "cat" / f"a{suffix}"
+    file.parent.mkdir()
+    Image.new("RGB", (16, 16)).save(file, FORMATS[suffix])
+    assert load_image_folder(tmp_path)[0] == [file]
+    assert decode_image(file).size == (16, 16)
+
+
+def test_what_is_left_out_is_counted_by_suffix_and_class(folder):
+    for name in ("dog/notes.txt", "dog/x.heic", "dog/y.heic", "cat/deep/z.HEIC", "README", "cat/b"):
+        (folder / name).touch()
+    with pytest.warns(InputWarning) as caught:
+        paths, _ = load_image_folder(folder)
+    (said,) = caught
+    assert said.filename == __file__
+    for part in ("2 .heic in 'dog'", "1 .txt in 'dog'", "1 .HEIC in 'cat'", "1 without a suffix in 'cat'"):
+        assert part in str(said.message)
+    assert len(paths) == 3
+    with pytest.warns(InputWarning, match="1 without a suffix[,.]"):
+        assert list_images(folder) == paths
+
+
+@pytest.mark.parametrize("names", [[], ["a.heic", "b.heic"], [".hidden.png"]])
+def test_a_class_folder_without_a_usable_file_is_refused(folder, names):
+    # torchvision refuses it as well: https://github.com/pytorch/vision/issues/4925
+    (folder / "okapi").mkdir()
+    for name in names:
+        (folder / "okapi" / name).touch()
+    with pytest.raises(InputError, match=r"1 of the 3 class folders.*'okapi'") as caught:
+        load_image_folder(folder)
+    assert ("2 .heic in 'okapi'" in str(caught.value)) == (len(names) == 2)
+
+
+@given(
+    st.dictionaries(
+        st.tuples(
+            st.sampled_from(["cat", "dog"]), st.from_regex(r"[a-z]{1,4}\.[A-Za-z]{1,4}", fullmatch=True)
+        ),
+        st.just(""),
+        max_size=6,
+    )
+)
+def test_every_file_is_listed_or_counted(files):
+    with tempfile.TemporaryDirectory() as place:
+        root = Path(place)
+        for kind in ("cat", "dog"):
+            (root / kind).mkdir()
+            (root / kind / "first.png").touch()
+        for kind, name in files:
+            (root / kind / name).touch()
+        here = [path for path in root.rglob("*") if path.is_file()]
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            paths, _ = load_image_folder(root)
+    counted = sum(int(n) for said in caught for n in re.findall(r"(\d+) \.\w+ in ", str(said.message)))
+    assert len(paths) + counted == len(here)
+    assert all(path.suffix.lower() in image_suffixes() for path in paths)
 
 
 def test_an_image_in_no_class_folder_is_refused(folder):
@@ -57,7 +135,7 @@ def test_links_to_other_folders_are_followed(folder, tmp_path):
 def test_a_list_names_images_and_labels(folder, tmp_path):
     (folder / "dog" / "c.JPEG").rename(folder / "dog" / "a b.jpg")
     file = tmp_path / "list.txt"
-    file.write_text("# made by hand\ndog/a b.jpg 3\n\ncat/b.png -1\n")
+    file.write_text("\ufeff# made by hand\ndog/a b.jpg 3\n\ncat/b.png\t-1\n", encoding="utf-8")
     paths, labels = load_image_list(file, folder)
     assert [path.name for path in paths] == ["a b.jpg", "b.png"]
     assert labels.tolist() == ["3", "-1"]

@@ -1,10 +1,14 @@
 import io
+import os
+import warnings
 
 import numpy as np
 import pytest
-from PIL import Image
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageOps
 
-from skneg.errors import ImageError
+from skneg.errors import ImageError, InputWarning
 from skneg.images import decode_image
 
 RNG = np.random.default_rng(0)
@@ -36,6 +40,44 @@ def test_exif_orientation_is_undone(orientation):
     np.testing.assert_array_equal(np.asarray(image), PIXELS)
 
 
+def with_tag(orientation, turned=None) -> Image.Image:
+    """As a user opens a photograph."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return Image.open(io.BytesIO(encoded(turned, "JPEG", exif=exif)))
+
+
+def test_a_tag_on_what_is_no_file_any_more_is_named():
+    # https://github.com/python-pillow/Pillow/issues/4537: the tag stays when a user turns the image.
+    opened = with_tag(6)
+    upright = decode_image(opened)  # still a file's
+    assert upright.size == (24, 32)
+    for image in (opened.convert("RGB"), opened.resize((64, 48)), opened.crop((0, 0, 32, 24)), opened.copy()):
+        with pytest.warns(InputWarning, match=r"row 7,.*exif_transpose") as caught:
+            assert decode_image(image, 7).size[0] < decode_image(image, 7).size[1]
+        assert caught[0].filename == __file__
+    with pytest.warns(InputWarning, match="They are turned"):
+        assert decode_image(opened.transpose(Image.Transpose.ROTATE_270)).size == (32, 24)
+
+
+def test_the_ways_out_of_a_tag_that_stays_work():
+    turned = with_tag(6).transpose(Image.Transpose.ROTATE_270)
+    del turned.getexif()[0x112]
+    assert decode_image(turned).size == (24, 32)
+    assert decode_image(ImageOps.exif_transpose(with_tag(6))).size == (24, 32)
+
+
+@given(orientation=st.integers(0, 10), change=st.sampled_from(["copy", "convert", "resize", "rotate"]))
+def test_only_a_turn_that_is_due_is_named(orientation, change):
+    image = getattr(with_tag(orientation), change)(
+        *{"convert": ["L"], "resize": [(9, 9)], "rotate": [90]}.get(change, [])
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        decode_image(image)
+    assert len(caught) == (2 <= orientation <= 8 and "exif" in image.info)
+
+
 def test_transparent_pixels_become_white_not_their_hidden_colour():
     rgba = np.zeros((8, 8, 4), dtype=np.uint8)
     rgba[:, :, 0] = 200
@@ -45,8 +87,8 @@ def test_transparent_pixels_become_white_not_their_hidden_colour():
 
 
 def test_sixteen_bit_values_are_scaled_not_clipped():
-    deep = Image.fromarray(np.full((8, 8), 3000, dtype=np.uint16))
-    assert (np.asarray(decode_image(encoded(deep))) == 3000 >> 8).all()
+    deep = Image.fromarray(np.full((8, 8), 30000, dtype=np.uint16))
+    assert (np.asarray(decode_image(encoded(deep))) == 30000 >> 8).all()
 
 
 def test_grey_and_cmyk_become_rgb():
@@ -105,6 +147,14 @@ def test_faulty_files_give_one_typed_error_with_their_index(fault, as_path, tmp_
         (PIXELS[:, :, :2], "shape"),
         (PIXELS[:0], "shape"),
         (np.zeros((2, 3, 4, 5), np.uint8), "shape"),
+        (PIXELS.transpose(2, 0, 1), r"transpose\(1, 2, 0\)"),
+        (PIXELS / 255, r"\(X \* 255\)\.astype\('uint8'\)"),
+        (PIXELS.astype(np.uint16), "X >> 8"),
+        (PIXELS > 99, r"X\.astype\('uint8'\) \* 255"),
+        (".", "list_images"),
+        ("~/nowhere.png", "expanduser"),
+        (os.fsencode(__file__), "os.fsdecode"),
+        (np.zeros(3, np.float32), "numpy.stack"),
     ],
 )
 def test_items_that_are_no_image_are_named(item, message):
