@@ -8,7 +8,7 @@ from sklearn.metrics import get_scorer
 from sklearn.pipeline import make_pipeline
 
 from skneg import CLIPImageEncoder, MaxLogitDetector, MCMDetector, ScoreEnsemble, make_ood_scorer
-from skneg.errors import InputError, InputTypeError
+from skneg.errors import InputError, InputTypeError, InputWarning
 from skneg.metrics import auroc, detection_error, fpr_at_tpr, open_set_accuracy, oscr
 from skneg.metrics._scorers import _METRICS, SCORERS
 
