@@ -23,7 +23,7 @@ from evidence import Case, halves, photos, splits
 from scipy.special import logsumexp, softmax
 from sklearn.base import clone
 
-from skneg import CalibrationWarning, Words
+from skneg import SknegWarning, Words
 from skneg.backbone import load_backbone
 from skneg.evidence import JointScore, folds
 from skneg.metrics import auroc
@@ -131,7 +131,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--tasks", nargs="+", default=list(tasks), choices=list(tasks))
     options = parser.parse_args()
-    warnings.simplefilter("ignore", CalibrationWarning)
+    warnings.simplefilter("ignore", SknegWarning)
     found: dict[tuple[str, str], list[dict[str, float]]] = defaultdict(list)
     for task in options.tasks:
         for seed in range(options.seeds):

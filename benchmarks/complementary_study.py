@@ -20,7 +20,7 @@ import numpy as np
 from complementary import STRUCK_OUT, WEIGHTS, run
 from evidence import halves, photos, splits
 
-from skneg import CalibrationWarning
+from skneg import SknegWarning
 
 OTHERS = {"nis_over": "negatives", "beta": 0.1, "gamma": 0.05, "outlier_weight": 1.0}  # the defaults
 TENTH = "10 % of the classes"
@@ -80,7 +80,7 @@ def main() -> None:
         "--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS), metavar="NAME"
     )
     options = parser.parse_args()
-    warnings.simplefilter("ignore", CalibrationWarning)
+    warnings.simplefilter("ignore", SknegWarning)
     lines = []
     if options.out.exists():
         lines = [json.loads(line) for line in options.out.read_text().splitlines()]

@@ -30,11 +30,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skneg import (
-    CalibrationWarning,
     CLIPImageEncoder,
     KNNDetector,
     MahalanobisDetector,
     NegPromptDetector,
+    SknegWarning,
     WordsDetector,
 )
 from skneg.benchmarks._protocols import find_protocol
@@ -140,7 +140,7 @@ def detectors(case: Case, seed: int) -> dict[str, Any]:
 
 def measure(detector: Any, case: Case) -> dict[str, float]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", CalibrationWarning)
+        warnings.simplefilter("ignore", SknegWarning)
         detector.fit(*case.train)
     scores = detector.score_samples(case.test[0])
     figures = {}

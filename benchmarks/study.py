@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from skneg import CalibrationWarning, NegPromptDetector, Words
+from skneg import NegPromptDetector, SknegWarning, Words
 from skneg.benchmarks._protocols import find_protocol
 from skneg.benchmarks._sources import feature_model, feature_tasks
 from skneg.metrics import auroc, fpr_at_tpr
@@ -153,7 +153,7 @@ def run(case: Case, fit: str, seed: int, model: str) -> dict[str, Any]:
         **changes,
     )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", CalibrationWarning)
+        warnings.simplefilter("ignore", SknegWarning)
         detector.fit(*case.train)
     known = cosines(detector, case.known[0])
     line = {"accuracy": 100 * float(np.mean(known[0].argmax(axis=1) == case.known[1])), "scores": {}}

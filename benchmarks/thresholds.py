@@ -26,7 +26,7 @@ import numpy as np
 from evidence import encoded
 from scipy.special import logsumexp
 
-from skneg import CalibrationWarning, CLIPImageEncoder, NegPromptDetector, Words
+from skneg import CLIPImageEncoder, NegPromptDetector, SknegWarning, Words
 from skneg.backbone import load_backbone
 from skneg.benchmarks._protocols import find_protocol
 from skneg.benchmarks._sources import feature_model, photo_tasks
@@ -159,7 +159,7 @@ def main() -> None:
     options = parser.parse_args()
     if "textiles" in options.sets and options.textiles is None:
         parser.error("--sets textiles needs --textiles FOLDER")
-    warnings.simplefilter("ignore", CalibrationWarning)
+    warnings.simplefilter("ignore", SknegWarning)
     halved: dict[str, list[list[float]]] = {}
     print("| set | images a class | new known images rejected, % |\n|---|---|---|")
     for name in options.sets:
