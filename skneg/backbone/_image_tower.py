@@ -92,7 +92,12 @@ class ImageTower:
             start = 0
             while start < len(images):
                 rows = range(start, min(start + batch_size, len(images)))
-                pixels = _stacked(list(pool.map(lambda i: self._pixels(images[i], i), rows)), values)
+                try:
+                    prepared = list(pool.map(lambda i: self._pixels(images[i], i), rows))
+                except ImageError as error:
+                    more = "skneg.images.unreadable(X) lists all that cannot be read."
+                    raise ImageError(f"{error} {more}", error.index) from error
+                pixels = _stacked(prepared, values)
                 encoded, batch_size = self._encode_splitting(pixels, batch_size, forward)
                 chunks.append(encoded)
                 start += len(rows)

@@ -3,6 +3,7 @@
 from ._captioned import CaptionedImages
 from ._decode import decode_image, image_suffixes
 from ._inputs import ImageSequence, as_image_sequence, is_embeddings
+from ._unreadable import unreadable
 from ._views import augmented_views
 
 __all__ = [
@@ -13,4 +14,5 @@ __all__ = [
     "decode_image",
     "image_suffixes",
     "is_embeddings",
+    "unreadable",
 ]

@@ -1,0 +1,41 @@
+"""Which images cannot be read, before anything is done with the others."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from ..errors import ImageError
+from ._inputs import as_image_sequence
+
+
+def unreadable(X: Any) -> list[ImageError]:
+    """What is wrong with each image that cannot be read.
+
+    Everything else stops at the first. To go on without them::
+
+        bad = {error.index for error in unreadable(paths)}
+        paths = [path for i, path in enumerate(paths) if i not in bad]
+
+    Parameters
+    ----------
+    X : sequence of images
+        As in `fit`. Each is decoded once; none is kept.
+
+    Returns
+    -------
+    list of ImageError
+        In the order of X; each has its ``index``. Empty where all can be read.
+    """
+    images = as_image_sequence(X)
+
+    def error_of(row: int) -> ImageError | None:
+        try:
+            images[row]
+        except ImageError as error:
+            return error
+        return None
+
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        return [error for error in pool.map(error_of, range(len(images))) if error is not None]
