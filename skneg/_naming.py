@@ -122,24 +122,30 @@ def warn_of_disagreement(names: Sequence[str], targets: np.ndarray, likeliest: n
         If fewer images agree than by chance and 0.1 more; or if classes that have images enough agree with
         the name of another class and not with their own.
     """
-    from scipy.optimize import linear_sum_assignment
-
-    k, agree = len(names), float((targets == likeliest).mean())
-    counts = np.bincount(targets, minlength=k)
-    if agree > 0.5 and counts.max() < _ENOUGH:
-        return
-    table = np.zeros((k, k))
-    np.add.at(table, (targets, likeliest), 1)
-    rows, best = linear_sum_assignment(-table)
-    fits, shares = float(table[rows, best].sum() / len(targets)), table / np.maximum(counts, 1)[:, None]
-    with_others = (counts >= _ENOUGH) & (shares[rows, best] >= 0.6) & (np.diag(shares) <= 0.1)
+    k, own = len(names), targets == likeliest
+    counts, agree = np.bincount(targets, minlength=k), float(own.mean())
+    agreeing = np.bincount(targets[own], minlength=k)
+    # Each class with the name of most of its images, the clearest first, each name once.
+    pairs, sizes = np.unique(targets * k + likeliest, return_counts=True)
+    taken: dict[int, int] = {}
+    used, with_others, fits = set(), [], 0.0
+    for pair in np.argsort(-sizes, kind="stable"):
+        label, name = divmod(int(pairs[pair]), k)
+        if label in taken or name in used:
+            continue
+        taken[label] = name
+        used.add(name)
+        fits += sizes[pair]
+        is_clear = counts[label] >= _ENOUGH and sizes[pair] >= 0.6 * counts[label]
+        if label != name and is_clear and agreeing[label] <= 0.1 * counts[label]:
+            with_others.append(label)
+    fits /= len(targets)
     what = f"labels and names agree on {agree:.0%} of the images"
-    if fits >= 0.5 and (2 * agree <= fits or with_others.sum() > 1):
-        which = np.flatnonzero(with_others)
-        row = which[0] if len(which) else int(np.argmax(best != rows))
+    if fits >= 0.5 and (2 * agree <= fits or len(with_others) > 1):
+        row = next(iter(with_others), next((c for c, name in taken.items() if c != name), 0))
         warn(
             f"{what}; another order of the names would give {fits:.0%}: images of {names[row]!r} look like "
-            f"{names[best[row]]!r}. Are class_names in the order of the labels? A mapping of label to name "
+            f"{names[taken[row]]!r}. Are class_names in the order of the labels? A mapping of label to name "
             f"leaves no doubt. If they are, the names say little to this model. {_CURE}",
             InputWarning,
         )

@@ -81,8 +81,8 @@ class Calibrator:
             offset = float(scores.min())
             warn(
                 f"{whose} comes from {len(scores)} images, too few for contamination={contamination}: at "
-                f"least {smallest_calibration_set(contamination)} are needed. It is their smallest score. Give "
-                "more images, here or by calibrate(X, y), or set a larger contamination.",
+                f"least {smallest_calibration_set(contamination)} are needed. It is their smallest score: "
+                "give more images, here or by calibrate(X, y), or set a larger contamination.",
                 CalibrationWarning,
             )
         return cls(images, names, np.sort(scores), offset, shift)
