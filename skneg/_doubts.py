@@ -19,7 +19,7 @@ _UNKNOWN = {
     "unclassified", "novel", "anomaly", "rest", "reject", "rejected", "misc", "?", "-1",
 }  # fmt: skip
 _SAME = 1e-5  # largest difference between unit vectors of one image that was encoded twice
-_COLUMNS = 32  # with fewer, other images may lie in the same direction
+_COLUMNS = 32  # with fewer, unlike images may lie in one direction
 _NEAR = 1e-3  # their largest distance in a few directions of normal coordinates
 _FEW = 10  # rows of which it is not said that they lie far from all that was seen
 
@@ -154,7 +154,7 @@ def warn_of_far_rows(Z: Any, seen: Any) -> None:
         If the mean cosine to the mean of `seen` is less than a quarter of what it is among them.
     """
     seen = getattr(seen, "embeddings", seen)
-    if Z.ndim != 2 or seen.ndim != 2 or min(len(Z), len(seen)) < _FEW:
+    if Z.ndim != 2 or seen.ndim != 2 or min(len(Z), len(seen)) < _FEW or Z.shape[1] < _COLUMNS:
         return
     centre = seen.mean(axis=0, dtype=np.float64)
     among, now = float(centre @ centre), float(Z.mean(axis=0, dtype=np.float64) @ centre)

@@ -23,6 +23,7 @@ def test_a_saved_detector_scores_embeddings_without_torch(tmp_path):
     rng, file = np.random.default_rng(0), tmp_path / "d.skneg"
     positive, words = rng.normal(size=(12, 512)), rng.normal(size=(5506, 512)).astype(np.float16)
     names, Z = [f"class {i}" for i in range(12)], np.repeat(positive, 3, axis=0)
+    Z = Z + rng.normal(scale=0.1, size=Z.shape)
     bank = TextBank(*map(unit_rows, (positive, words)))
     detector = NegLabelDetector(text_bank=bank, class_names=names).fit(Z)
     detector.save(file)
