@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.ensemble import BaggingClassifier, StackingClassifier, VotingClassifier
 from sklearn.model_selection import cross_val_predict
 
@@ -41,6 +43,17 @@ class TestNumberedLabels:
             wrap(mcm()).fit(*embedded)
         with pytest.raises(VocabularyError, match="numbered.*give class_names to the constructor"):
             wrap(mcm(class_names={name: f"one {name}" for name in SORTED})).fit(*embedded)
+
+    @settings(max_examples=20, deadline=None)
+    @given(st.permutations(SORTED))
+    def test_any_order_is_right_or_refused(self, embedded, names):
+        X, y = embedded
+        model = voting(mcm(class_names=names))
+        if list(names) == SORTED:
+            assert (model.fit(X, y).predict(X) == y).mean() > 0.8
+            return
+        with pytest.raises(VocabularyError, match="sorted"):
+            model.fit(X, y)
 
     def test_cross_val_predict_numbers_them_for_posteriors_only(self, embedded):
         X, y = embedded

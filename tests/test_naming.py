@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skneg import InputWarning, KNNDetector, MCMDetector, NegPromptDetector
-from skneg._naming import check_tokens, warn_of_disagreement
+from skneg._naming import _codes, check_tokens, warn_of_disagreement
 from skneg.backbone import load_backbone
 from skneg.benchmarks._sources import feature_model
 from skneg.errors import VocabularyError
@@ -93,7 +93,29 @@ def test_underscores_are_blanks_for_the_tower_and_stay_in_labels(tiny_tower, emb
     assert detector.classes_.tolist() == detector.class_names_ == ["red_star", "blue_heart"]
 
 
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.sampled_from(["red", "star", "ice", "cream"]), min_size=2, max_size=4), st.data())
+def test_any_underscores_are_blanks(tiny_tower, words, data):
+    blanks = [data.draw(st.sampled_from(["_", " ", "__"])) for _ in words[1:]]
+    dressed = words[0] + "".join(blank + word for blank, word in zip(blanks, words[1:], strict=True))
+    np.testing.assert_array_equal(*tiny_tower.tokenize([dressed, " ".join(words)]))
+
+
 class TestCodes:
+    @settings(max_examples=50, deadline=None)
+    @given(
+        st.lists(
+            st.from_regex(r"\A([0-9]{1,12}|n[0-9]{8}|(class|label|id)[_ -]?[0-9]{1,4})\Z", fullmatch=True),
+            min_size=2,
+            max_size=5,
+        )
+    )
+    def test_any_codes_are_codes(self, names):
+        assert _codes(names) == names
+        assert (
+            _codes([*names, *["grand piano", "A380", "Boeing 747", "7-Eleven", "Mi-24"][: len(names)]]) == []
+        )
+
     @pytest.mark.parametrize(
         "names",
         [
@@ -144,6 +166,18 @@ class TestAgreement:
             InputWarning, match=r"agree on .*\(by chance: 17%\).*evidence='images'|another order"
         ):
             MCMDetector(model="skneg-tiny").fit(X, y, dict(zip(SORTED, "abcdfg", strict=True)))
+
+    @settings(max_examples=30, deadline=None)
+    @given(st.permutations(range(6)), st.integers(8, 20))
+    def test_any_other_order(self, order, n):
+        targets, names = np.repeat(np.arange(6), n), list("abcdef")
+        likeliest = np.array(order)[targets]
+        moved = sum(i != place for i, place in enumerate(order))
+        if moved == 0:
+            warn_of_disagreement(names, targets, likeliest)
+            return
+        with pytest.warns(InputWarning, match=f"agree on {1 - moved / 6:.0%}.*another order .* 100%"):
+            warn_of_disagreement(names, targets, likeliest)
 
     def test_by_hand(self):
         targets = np.repeat([0, 1, 2], 10)
