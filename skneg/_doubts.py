@@ -11,6 +11,7 @@ from scipy.spatial import cKDTree
 
 from ._utils import warn
 from .errors import InputWarning
+from .threshold import Calibrator
 
 # What people call images of no known class, and rows without a label.
 _UNKNOWN = {
@@ -19,6 +20,7 @@ _UNKNOWN = {
     "unclassified", "novel", "anomaly", "rest", "reject", "rejected", "misc", "?", "-1",
 }  # fmt: skip
 _SAME = 1e-5  # largest difference between unit vectors of one image that was encoded twice
+_LINKS = 8  # neighbours of each image that are looked at: enough to link any number of copies
 _COLUMNS = 32  # with fewer, unlike images may lie in one direction
 _NEAR = 1e-3  # their largest distance in a few directions of normal coordinates
 _FEW = 10  # rows of which it is not said that they lie far from all that was seen
@@ -44,16 +46,16 @@ def warn_of_unknown_labels(labels: np.ndarray, names: Any, unknown_label: Any) -
     for label, name in zip(labels.tolist(), names, strict=True):
         if label == unknown_label:  # refused elsewhere
             continue
-        reads = {_plain(label), _plain(name)}
+        reads = _plain(name)  # what a label means, a name may say
         cut = isinstance(unknown_label, str) and isinstance(label, str) and 2 < len(label) == width
-        if cut and unknown_label.startswith(label) and label != unknown_label:
+        if cut and unknown_label.startswith(label):
             warn(
                 f"label {label!r} looks like unknown_label={unknown_label!r}, cut by an array of short "
                 "strings, and is a class to learn: make the array of objects, or of longer strings.",
                 InputWarning,
             )
-        elif reads & _UNKNOWN or (isinstance(label, int | float) and label == -1):
-            called = f"label {label!r}" if name == label else f"label {label!r}, called {name!r},"
+        elif reads in _UNKNOWN:
+            called = f"label {label!r}" if name == str(label) else f"label {label!r}, called {name!r},"
             out = f"set unknown_label={label!r}"
             if unknown_label is not None:
                 out = f"label them {unknown_label!r}, or {out}"
@@ -83,6 +85,10 @@ def copies(Z: Any) -> np.ndarray | None:
     ----------
     Z : ndarray of shape (n, d)
         Unit-norm embeddings; what is no such matrix, or has few columns, is not looked at.
+
+    Returns
+    -------
+    ndarray of shape (n,), int, or None
     """
     if not isinstance(Z, np.ndarray) or Z.ndim != 2 or len(Z) < 2 or Z.shape[1] < _COLUMNS:
         return None
@@ -91,10 +97,10 @@ def copies(Z: Any) -> np.ndarray | None:
     places, first, number = np.unique(few, axis=0, return_index=True, return_inverse=True)
     one, two = first[number.ravel()], np.arange(len(Z))
     if len(places) > 1:
-        near, other = cKDTree(places).query(places, k=2, distance_upper_bound=_NEAR)
-        close = np.isfinite(near[:, 1])
-        one = np.append(one, first[close])
-        two = np.append(two, first[other[close, 1]])
+        near, other = cKDTree(places).query(places, k=min(_LINKS, len(places)), distance_upper_bound=_NEAR)
+        close = np.isfinite(near)
+        one = np.append(one, first[np.nonzero(close)[0]])
+        two = np.append(two, first[other[close]])
     is_copy = (one != two) & (np.abs(Z[one] - Z[two]).max(axis=1) < _SAME)
     return together(len(Z), one[is_copy], two[is_copy]) if is_copy.any() else None
 
@@ -133,7 +139,7 @@ def with_copies(groups: np.ndarray | None, Z: Any, labels: np.ndarray | None, ro
             one, two = sorted((order[:-1][differ][0], order[1:][differ][0]))
             warn(
                 f"rows {rows[one]} and {rows[two]} are the same image, with labels {labels[one]!s} and "
-                f"{labels[two]!s} ({differ.sum()} such pairs): leave one of them out.",
+                f"{labels[two]!s} ({differ.sum()} such cases): leave one of them out.",
                 InputWarning,
             )
     if groups is None:
@@ -143,20 +149,55 @@ def with_copies(groups: np.ndarray | None, Z: Any, labels: np.ndarray | None, ro
     return together(len(Z), one, np.tile(np.arange(len(Z)), 2))
 
 
-def warn_of_far_rows(Z: Any, seen: Any) -> None:
+def warn_of_seen_images(Z: Any, rows: np.ndarray, seen: Calibrator, so: str) -> None:
+    """Warn of images that are copies of those that a detector has already.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (n, d)
+        See `copies`.
+    rows : ndarray of shape (n,), int
+        What to call the images.
+    seen : Calibrator
+        Has those that set the threshold.
+    so : str
+        What comes of it.
+
+    Warns
+    -----
+    InputWarning
+    """
+    known = getattr(seen.images, "embeddings", seen.images)
+    if not isinstance(Z, np.ndarray) or not isinstance(known, np.ndarray) or known.shape[1:] != Z.shape[1:]:
+        return
+    number = copies(np.concatenate([known, Z]))
+    if number is None:
+        return
+    again = np.flatnonzero(np.isin(number[len(known) :], number[: len(known)]))
+    if len(again):
+        warn(f"{len(again)} images of X, row {rows[again[0]]} first, are there already: {so}", InputWarning)
+
+
+def warn_of_far_rows(Z: np.ndarray, seen: Calibrator) -> None:
     """Warn where embeddings lie far from those of `fit`: scaled in another way, or of another model.
 
     Those of one model lie around one direction, unknown images too.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (n, d)
+    seen : Calibrator
+        Has the images that set the threshold.
 
     Warns
     -----
     InputWarning
         If the mean cosine to the mean of `seen` is less than a quarter of what it is among them.
     """
-    seen = getattr(seen, "embeddings", seen)
-    if Z.ndim != 2 or seen.ndim != 2 or min(len(Z), len(seen)) < _FEW or Z.shape[1] < _COLUMNS:
+    if Z.ndim != 2 or min(len(Z), len(seen.images)) < _FEW or Z.shape[1] < _COLUMNS:
         return
-    centre = seen.mean(axis=0, dtype=np.float64)
+    if (centre := seen.centre) is None:
+        return
     among, now = float(centre @ centre), float(Z.mean(axis=0, dtype=np.float64) @ centre)
     if among > 0.04 and now < among / 4:  # a mean of length 0.2: there is a direction
         length = np.sqrt(among)

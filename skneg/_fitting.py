@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ._crossfit import cross_fit_detector
-from ._doubts import warn_of_unknown_labels, with_copies
+from ._doubts import warn_of_seen_images, warn_of_unknown_labels, with_copies
 from ._labels import groups_or_none, known_rows, numbered_groups, read_labels
 from ._naming import check_names, compare_names
 from ._reading import count_images, read_images
@@ -205,17 +205,27 @@ def recalibrate(detector: Any, state: FittedState, X: Any, y: Any, groups: Any =
         rows, names, shift = np.arange(n_images), None, None
         if y is not None:
             rows, names = known_rows(state, check_labels(y, n_images))
-        if groups is not None:
-            drawn = one_of_each(numbered_groups(groups, n_images)[rows], np.random.RandomState(0))
-            rows, names = rows[drawn], None if names is None else [names[i] for i in drawn]
-        needed = smallest_calibration_set(detector.contamination)
-        if len(rows) < needed:
-            raise InputError(
-                f"{len(rows)} {'images' if groups is None else 'groups'} of known classes are too few for "
-                f"contamination={detector.contamination}: at least {needed} are needed. Give more images, "
-                "or set a larger contamination."
-            )
         images = detector._represent(read_images(detector, X, state))[rows]
+        numbers = None if groups is None else numbered_groups(groups, n_images)[rows]
+        numbers = with_copies(numbers, images, None if names is None else np.array(names), rows)
+        if detector.training != "none":
+            warn_of_seen_images(
+                images,
+                rows,
+                state.calibrator,
+                "a threshold from images that `fit` has learned from is no promise for new ones. "
+                "Calibrate with others, or call calibrate() alone.",
+            )
+        if numbers is not None:
+            drawn = one_of_each(numbers, np.random.RandomState(0))
+            images, names = images[drawn], None if names is None else [names[i] for i in drawn]
+        needed = smallest_calibration_set(detector.contamination)
+        if len(images) < needed:
+            raise InputError(
+                f"{len(images)} {'images' if numbers is None else 'groups'} of known classes are too few for "
+                f"contamination={detector.contamination}: at least {needed} are needed. Give more images, or "
+                "set a larger contamination."
+            )
     scores = calibration_scores(detector, state, images, names, shift)
     calibrator = Calibrator.of(images, names, scores, detector.contamination, shift=shift)
     return replace(state, calibrator=calibrator)

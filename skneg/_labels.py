@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 from ._doubts import warn_of_near_labels, warn_of_unknown_labels
+from ._naming import tokenizes
 from ._sklearn import labels_before_numbering, refuse_tool_above
 from ._state import FittedState
 from .errors import InputError, InputTypeError, VocabularyError
 from .vocabulary import (
     ClassNames,
     Vocabulary,
+    as_names,
     build_vocabulary,
     check_labels,
     name_classes,
@@ -36,6 +38,7 @@ class Labelled:
 def read_labels(
     detector: Any, y: Any, n_images: int, class_names: ClassNames | None, groups: Any
 ) -> Labelled:
+    """What `fit` was given, checked; parameters and errors are those of `OpenSetDetector.fit`."""
     rows = np.arange(n_images)
     numbered = None if groups is None else groups_or_none(numbered_groups(groups, n_images))
     if y is None and detector.training == "none":
@@ -60,14 +63,19 @@ def read_labels(
     if seen.dtype.kind != "U":
         _check_numbering(detector, class_names)
     every = np.unique(labels)
-    is_mapping = class_names is None or isinstance(class_names, Mapping)
-    if not is_mapping and seen.dtype.kind != "U" and len(seen) < len(every) == len(list(class_names or ())):
+    if class_names is not None and not isinstance(class_names, Mapping):
+        class_names = as_names(class_names)  # an iterator too: it is read more than once
+    if (
+        isinstance(class_names, list)
+        and seen.dtype.kind != "U"
+        and len(seen) < len(every) == len(class_names)
+    ):
         raise VocabularyError(
             f"class_names has as many names as y has labels, but one of these, {unknown_label!r}, means "
             "unknown: whose name is whose cannot be told. Pass a mapping of label to name, or "
             "unknown_label=None."
         )
-    if not detector.reads_names:
+    if not tokenizes(detector, {}):
         warn_of_near_labels(seen)
     vocabulary = build_vocabulary(seen, class_names)
     warn_of_unknown_labels(vocabulary.labels, vocabulary.names, unknown_label)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ._doubts import warn_of_seen_images, with_copies
 from ._labels import known_rows, numbered_groups
 from ._reading import count_images, read_images
 from ._state import FittedState
@@ -31,6 +32,8 @@ def with_images(
     numbers = None if groups is None else numbered_groups(groups, n_images)[rows]
     Z = detector._represent(read_images(detector, X, state))[rows]
     learned, old = dict(state.learned), state.calibrator
+    numbers = with_copies(numbers, Z, np.array(names), rows)
+    warn_of_seen_images(Z, rows, old, "they count twice. Leave them out.")
     if (of_old := old.names) is None:
         raise InputError(
             "the images that set the threshold have no labels, so images of other classes cannot stand "

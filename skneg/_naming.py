@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.utils import gen_batches
 
 from ._utils import warn
 from .errors import InputWarning, VocabularyError
@@ -26,6 +27,7 @@ _CODE = re.compile(
 )
 _TEMPLATE = ["a photo of a {}"]
 _FEW, _MOST = 20, 5000  # images that are compared with their names: with fewer, chance decides
+_CELLS = 2**22  # cosines at a time
 _ENOUGH = 8  # images of a class, before it is said that they look like another
 _CURE = (
     "Say what the classes are: class_names={label: 'name', ...}. Or leave names out of it: "
@@ -35,6 +37,13 @@ _CURE = (
 
 def check_names(detector: Any, learned: Any, names: Sequence[str]) -> None:
     """Refuse names that a detector's tokenizer cannot tell apart, and warn of names that say nothing.
+
+    Parameters
+    ----------
+    detector : detector
+    learned : mapping
+        What it has learned so far.
+    names : sequence of str
 
     Raises
     ------
@@ -46,8 +55,7 @@ def check_names(detector: Any, learned: Any, names: Sequence[str]) -> None:
     InputWarning
         If most names are numbers, hashes or other codes.
     """
-    has_bank = getattr(detector, "text_bank", None) is not None or "given_bank_" in learned
-    if not detector.reads_names or has_bank:
+    if not tokenizes(detector, learned):
         return
     check_tokens(detector._backbone().text_tower, names)
     if codes := _codes(names):
@@ -58,10 +66,16 @@ def check_names(detector: Any, learned: Any, names: Sequence[str]) -> None:
         )
 
 
+def tokenizes(detector: Any, learned: Any) -> bool:
+    """Whether names go through a tokenizer, and not by the user's own text embeddings."""
+    has_bank = getattr(detector, "text_bank", None) is not None or "given_bank_" in learned
+    return detector.reads_names and not has_bank
+
+
 def _codes(names: Sequence[str]) -> list[str]:
     """The names that are codes, where most are."""
     codes = [name for name in names if _CODE.fullmatch(name.strip())]
-    return codes if 2 * len(codes) > len(names) else []
+    return codes if 2 * len(codes) > len(names) > 1 else []
 
 
 def check_tokens(tower: TextTower, names: Sequence[str]) -> None:
@@ -94,8 +108,10 @@ def compare_names(detector: Any, state: FittedState, Z: Any, targets: np.ndarray
     """`warn_of_disagreement` of the training images, where the names are read and the images embedded."""
     names = state.class_names_
     says = isinstance(Z, np.ndarray) and Z.ndim == 2 and len(Z) >= _FEW
-    if not detector.reads_names or len(names) < 2 or not says or _codes(names):
-        return  # codes have been named already
+    if not detector.reads_names or len(names) < 2 or not says:
+        return
+    if tokenizes(detector, state.learned) and _codes(names):
+        return  # that has been said already
     rows = np.arange(len(Z))
     if len(rows) > _MOST:
         rows = np.random.RandomState(0).permutation(len(rows))[:_MOST]
@@ -104,7 +120,9 @@ def compare_names(detector: Any, state: FittedState, Z: Any, targets: np.ndarray
         positive = embed_names(detector._backbone().text_tower, names, _TEMPLATE, shared_prefix=True)
     else:
         positive = bank.positive
-    warn_of_disagreement(names, targets[rows], (Z[rows] @ positive.T).argmax(axis=1))
+    step = max(1, _CELLS // len(names))
+    likeliest = [(Z[rows[some]] @ positive.T).argmax(axis=1) for some in gen_batches(len(rows), step)]
+    warn_of_disagreement(names, targets[rows], np.concatenate(likeliest))
 
 
 def warn_of_disagreement(names: Sequence[str], targets: np.ndarray, likeliest: np.ndarray) -> None:
@@ -131,7 +149,7 @@ def warn_of_disagreement(names: Sequence[str], targets: np.ndarray, likeliest: n
     used, with_others, fits = set(), [], 0.0
     for pair in np.argsort(-sizes, kind="stable"):
         label, name = divmod(int(pairs[pair]), k)
-        if label in taken or name in used:
+        if sizes[pair] < 2 or label in taken or name in used:  # one image is no sign
             continue
         taken[label] = name
         used.add(name)

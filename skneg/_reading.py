@@ -66,7 +66,7 @@ def read_images(detector: Any, X: Any, state: FittedState | None) -> Any:
         )
     Z = unit_rows(X)
     if state is not None:
-        warn_of_far_rows(Z, state.calibrator.images)
+        warn_of_far_rows(Z, state.calibrator)
     return Z
 
 

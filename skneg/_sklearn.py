@@ -115,7 +115,7 @@ def asks_known_or_unknown(detector: Any) -> bool:
     """
     for module, name, variables in _scikit_learn_above():
         if name == "_check_response_method":
-            return isinstance(variables["response_method"], str)
+            return isinstance(variables.get("response_method", ""), str)
         if module == "sklearn.multiclass":  # one against the others: tries it first, in code of its own
             return False
     return True
@@ -129,11 +129,10 @@ def labels_before_numbering() -> list[str] | None:
     """
     for _, _, variables in _scikit_learn_above():
         for labels in (variables.get("y"), getattr(variables.get("le"), "classes_", None)):
-            if labels is None or np.ndim(labels) != 1 or len(labels) == 0:
-                continue
-            labels = np.asarray(labels, dtype=object)
-            if isinstance(labels[0], str):
-                return sorted(set(labels.tolist()))
+            is_listed = isinstance(labels, list | tuple) or getattr(labels, "ndim", None) == 1
+            values = list(labels) if is_listed else []  # type: ignore[arg-type]
+            if values and all(isinstance(value, str) for value in values):
+                return sorted(set(map(str, values)))
     return None
 
 

@@ -43,7 +43,9 @@ def stacklevel_outside() -> int:
     """The `stacklevel` that makes a warning point to the caller of skneg, however deep it arises."""
     # `warnings.warn` has `skip_file_prefixes` for this from Python 3.12 on.
     inside = tuple(
-        f"{Path(sys.modules[name].__file__ or '').parent}{os.sep}" for name in (__package__, "sklearn")
+        f"{Path(sys.modules[name].__file__ or '').parent}{os.sep}"
+        for name in (__package__, "sklearn", "joblib")
+        if name in sys.modules
     )
     frame, level = sys._getframe(1), 1
     while frame.f_code.co_filename.startswith(inside) and frame.f_back is not None:

@@ -89,10 +89,9 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
         class_names : sequence of str or mapping of label to str, optional
             What the text tower reads; the constructor's `class_names` by default. String labels name
             themselves without it. In a sequence, position i names ``classes_[i]``; in one that is
-            longer than the labels seen, it names integer label i, and the extra names are classes
-            without images. String labels that are themselves among the names keep their own. Where
-            labels do not count from 0, a mapping is safer: a fold that lacks a class changes which
-            rule applies.
+            longer than the labels seen, which then must count from 0, it names integer label i, and the
+            extra names are classes without images. String labels that are themselves among the names
+            keep their own. A mapping is safer: it stays right in a fold that lacks a class.
         groups : array-like of shape (n,), optional
             Which images belong together, such as copies, crops or frames of one film: integers or
             strings. The threshold takes none of a group as new beside the others of it.

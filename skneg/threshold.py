@@ -9,6 +9,7 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from numbers import Real
 from typing import Any, Self
 
@@ -86,6 +87,12 @@ class Calibrator:
                 CalibrationWarning,
             )
         return cls(images, names, np.sort(scores), offset, shift)
+
+    @cached_property
+    def centre(self) -> np.ndarray | None:
+        """Mean (d,) of their embeddings; None where there are none."""
+        embeddings = getattr(self.images, "embeddings", self.images)
+        return embeddings.mean(axis=0, dtype=np.float64) if getattr(embeddings, "ndim", 0) == 2 else None
 
     @property
     def spread(self) -> float:

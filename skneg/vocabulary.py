@@ -139,7 +139,7 @@ def build_vocabulary(seen: np.ndarray, class_names: ClassNames | None) -> Vocabu
         return Vocabulary(seen, tuple(seen.tolist()))
     if isinstance(class_names, Mapping):
         return _from_mapping(seen, class_names)
-    names = _as_names(class_names)
+    names = as_names(class_names)
     if is_text and set(seen.tolist()) <= set(names):
         # The labels are themselves among the names: position must not rename "cat" to "dog".
         return Vocabulary(np.array(sorted(names)), tuple(sorted(names)))
@@ -189,7 +189,7 @@ def name_classes(class_names: ClassNames) -> Vocabulary:
     """The vocabulary of names alone: names are their own labels, a mapping gives others."""
     if isinstance(class_names, Mapping):
         return _from_mapping(np.array([]), class_names)
-    names = _as_names(class_names)
+    names = as_names(class_names)
     return Vocabulary(np.array(names), tuple(names))
 
 
@@ -207,7 +207,7 @@ def replace_vocabulary(class_names: ClassNames, like: np.ndarray) -> Vocabulary:
                 f"such as {like[0].item()!r}."
             )
         return Vocabulary(labels, tuple(_as_name(name, label) for label, name in class_names.items()))
-    names = _as_names(class_names)
+    names = as_names(class_names)
     labels = np.array(names) if like.dtype.kind == "U" else np.arange(len(names)).astype(like.dtype)
     return Vocabulary(labels, tuple(names))
 
@@ -222,7 +222,8 @@ def _mapping_labels(class_names: Mapping[Any, str]) -> np.ndarray:
     raise InputTypeError(f"the labels of class_names must all be strings or all integers, got {labels[:5]}.")
 
 
-def _as_names(class_names: Any) -> list[str]:
+def as_names(class_names: Any) -> list[str]:
+    """The names of any sequence as a list of plain strings, or an `InputTypeError`."""
     if isinstance(class_names, str | set | frozenset) or not hasattr(class_names, "__iter__"):
         raise InputTypeError(
             f"class_names must be a sequence of names or a mapping of label to name, got {class_names!r}."

@@ -14,6 +14,13 @@ SORTED = sorted(KNOWN)
 
 
 class TestLabelsThatMeanUnknown:
+    def test_a_name_may_say_what_it_is(self, embedded):
+        X, y = embedded
+        y = np.where(y == "star", "other", y.astype(object))
+        MCMDetector(
+            model="skneg-tiny", class_names={name: name for name in set(KNOWN) - {"star"}} | {"other": "star"}
+        ).fit(X, y)
+
     # Also "background", of Caltech-101: https://github.com/pytorch/vision/issues/1020.
     @pytest.mark.parametrize(
         "label", ["-1", "Unknown", "unknown ", "ood", "other", "background", "None", "N/A"]
@@ -77,6 +84,8 @@ class TestCopies:
         rng = np.random.default_rng(0)
         Z = random_unit(rng, 3000, 32).astype(np.float32)
         Z = np.concatenate([Z, Z[:50], Z[:20] + 1e-7]).astype(np.float32)
+        jittered = np.repeat(Z[:300], 5, axis=0) + rng.normal(scale=3e-7, size=(1500, 32)).astype(np.float32)
+        assert len(np.unique(copies(jittered))) == 300
         number = copies(Z)
         np.testing.assert_array_equal(number[:50], number[3000:3050])
         np.testing.assert_array_equal(number[:20], number[3050:])
@@ -114,6 +123,32 @@ class TestCopies:
             InputWarning, match=f"rows 3 and 120 are the same image, with labels {y[3]} and {other}"
         ):
             KNNDetector(random_state=0).fit(np.concatenate([X, X[3:4]]), [*y, other])
+
+
+class TestSeenImages:
+    def test_added_again(self, embedded):
+        X, y = embedded
+        detector = KNNDetector(random_state=0).fit(X[:100], y[:100])
+        with pytest.warns(
+            InputWarning, match="5 images of X, row 20 first, are there already: they count twice"
+        ):
+            detector.add_images(np.concatenate([X[100:], X[:5]]), [*y[100:], *y[:5]])
+
+    def test_calibrated_with_images_of_fit(self, embedded):
+        X, y = embedded
+        detector = KNNDetector(random_state=0).fit(X, y)
+        with pytest.warns(
+            InputWarning, match="120 images of X, row 0 first.*learned from.*Calibrate with others"
+        ):
+            detector.calibrate(X, y)
+        MCMDetector(model="skneg-tiny").fit(X, y).calibrate(X, y)  # it learns nothing
+
+    def test_copies_among_the_new_ones_count_once(self, embedded):
+        X, y = embedded
+        detector = (
+            KNNDetector(random_state=0).fit(X[:60], y[:60]).calibrate(X[60:].repeat(2, 0), y[60:].repeat(2))
+        )
+        assert len(detector.calibration_scores_) == 60
 
 
 class TestFarRows:

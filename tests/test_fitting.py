@@ -116,11 +116,12 @@ class TestGroups:
 
     def test_copies_do_not_make_the_threshold_strict(self, embedded):
         X, y = (part.repeat(3, axis=0) for part in embedded)
+        X = X + np.random.default_rng(0).normal(scale=1e-3, size=X.shape)  # exact ones need no groups
         groups = np.arange(120).repeat(3)
         alone = KNNDetector(n_neighbors=1, random_state=0).fit(X, y)
         together = KNNDetector(n_neighbors=1, random_state=0).fit(X, y, groups=groups)
         plain = KNNDetector(n_neighbors=1, random_state=0).fit(*embedded)
-        assert alone.offset_ == together.offset_ == pytest.approx(plain.offset_, rel=0.2)
+        assert alone.offset_ > together.offset_ == pytest.approx(plain.offset_, rel=0.2)
 
     def test_calibrate_takes_one_image_of_each(self, embedded):
         X, y = embedded
@@ -172,6 +173,7 @@ class TestLabelSets:
         with pytest.warns(CalibrationWarning, match="45 images are too few for alpha=0.01"):
             assert detector.predict_set(-X, alpha=0.01).all()
 
+    @pytest.mark.filterwarnings("ignore:120 images of X")
     def test_labels_are_needed(self, embedded):
         detector = KNNDetector(random_state=0).fit(*embedded).calibrate(embedded[0])
         with pytest.raises(InputError, match="images without labels: calibrate"):

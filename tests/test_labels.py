@@ -27,6 +27,13 @@ def stacking(detector):
     return StackingClassifier([("a", detector)], cv=3)
 
 
+@pytest.mark.parametrize("kind", [np.array, tuple, iter, lambda names: (name for name in names)])
+def test_names_in_any_sequence_beside_unknown_rows(kind, embedded):
+    X, y = embedded
+    numbers = np.where(np.arange(len(y)) < 5, -1, np.searchsorted(SORTED, y))
+    assert mcm().fit(X, numbers, kind(SORTED)).class_names_ == SORTED
+
+
 class TestNumberedLabels:
     """Labels that scikit-learn has numbered: the names must be in the order of the numbers."""
 

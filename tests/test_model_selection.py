@@ -52,10 +52,9 @@ def test_out_of_fold_scores_keep_groups_together(embedded, cv):
             return super().fit(X, y, class_names, groups)
 
     detector = Watching(n_neighbors=1, random_state=0, contamination=0.1)
-    apart = out_of_fold_scores(KNNDetector(n_neighbors=1, random_state=0), X, y, cv=cv)
-    together = out_of_fold_scores(detector, X, y, cv=cv, groups=groups)
+    scores = out_of_fold_scores(detector, X, y, cv=cv, groups=groups)
     assert all(len(np.unique(part)) * 2 == len(part) for part in seen)
-    assert together.mean() != apart.mean()
+    assert 0 < (scores < 0).mean() < 0.2
 
 
 def test_out_of_fold_scores_need_a_label_for_every_row(embedded):

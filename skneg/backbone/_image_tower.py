@@ -92,12 +92,7 @@ class ImageTower:
             start = 0
             while start < len(images):
                 rows = range(start, min(start + batch_size, len(images)))
-                try:
-                    prepared = list(pool.map(lambda i: self._pixels(images[i], i), rows))
-                except ImageError as error:
-                    more = "skneg.images.unreadable(X) lists all that cannot be read."
-                    raise ImageError(f"{error} {more}", error.index) from error
-                pixels = _stacked(prepared, values)
+                pixels = _stacked(list(pool.map(lambda i: self._pixels(_read(images, i), i), rows)), values)
                 encoded, batch_size = self._encode_splitting(pixels, batch_size, forward)
                 chunks.append(encoded)
                 start += len(rows)
@@ -190,3 +185,11 @@ def _stacked(prepared: Sequence[tuple[torch.Tensor, bool]], values: PixelRange) 
     pixels = torch.stack([image for image, _ in prepared])
     values.add(pixels[[is_own for _, is_own in prepared]])
     return pixels
+
+
+def _read(images: Sequence[Any], index: int) -> Any:
+    try:
+        return images[index]
+    except ImageError as error:
+        more = "skneg.images.unreadable(X) lists all that cannot be read."
+        raise ImageError(f"{error} {more}", error.index) from error

@@ -11,6 +11,9 @@ from ..errors import InputError, InputWarning
 
 # Resizing floats overshoots at edges by less than this share of the range.
 _OVERSHOOT = 0.1
+_END = (
+    0.05  # how near to 0 and 1 images must come that hold black and white; images of little contrast do not
+)
 
 
 class PixelRange:
@@ -35,12 +38,12 @@ class PixelRange:
         self._warned = False
 
     def add(self, pixels: torch.Tensor) -> None:
-        """Refuse images that are not normalised; warn, once, of those by another mean and std.
+        """Refuse images that are not normalised; warn, once, of those that may be so in another way, or not.
 
         Raises
         ------
         InputError
-            If the values so far seem to lie between 0 and 1, or 0 and 255.
+            If the values so far lie between 0 and 1 and reach both, or go to 255.
         """
         if len(pixels) == 0:
             return
@@ -52,7 +55,8 @@ class PixelRange:
         has = f"X holds float tensors from {low:.3g} to {high:.3g}"
         wanted = f"pixels normalised for this model lie between {black:.3g} and {white:.3g}"
         is_byte = high > black + 2 * (white - black)
-        if is_byte or (black < -_OVERSHOOT <= low and high <= 1 + _OVERSHOOT):
+        is_unit = black < -_OVERSHOOT <= low and high <= 1 + _OVERSHOOT
+        if is_byte or (is_unit and low < _END and high > 1 - _END):
             line = "X.to(torch.uint8)" if is_byte else "(X * 255).to(torch.uint8)"
             raise InputError(
                 f"{has}, which are not normalised: {wanted}. Pass {line}, which skneg normalises itself."
@@ -60,10 +64,15 @@ class PixelRange:
         overshoot = _OVERSHOOT * (white - black)
         is_outside = low < black - overshoot or high > white + overshoot
         is_half = (low, high) == (-1, 1) and max(abs(black + 1), abs(white - 1)) > overshoot
-        if not self._warned and (is_outside or is_half):
+        if not self._warned and (is_outside or is_half or is_unit):
             self._warned = True
+            what = (
+                "perhaps they are not normalised"
+                if is_unit
+                else "another mean and std gives other embeddings"
+            )
             warn(
-                f"{has}, but {wanted}: another mean and std, such as ImageNet's, gives other embeddings. "
-                "Pass pixels as uint8, which skneg normalises itself, or use the model's own mean and std.",
+                f"{has}, but {wanted}: {what}. Pass pixels as uint8, which skneg normalises itself, or use "
+                "the model's own mean and std.",
                 InputWarning,
             )

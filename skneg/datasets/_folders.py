@@ -126,7 +126,15 @@ def load_image_folder(folder: str | os.PathLike) -> tuple[list[Path], np.ndarray
             )
     labels = [steps[0] for steps in parts]
     with os.scandir(root) as entries:
-        classes = {entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")}
+        classes = {
+            entry.name
+            for entry in entries
+            if entry.is_dir()
+            and not entry.name.startswith(".")
+            and not root.resolve().is_relative_to(
+                Path(entry).resolve()  # a link that leads back
+            )
+        }
     if empty := sorted(classes - set(labels)):
         unread = [file for file in others if file.relative_to(root).parts[0] in empty]
         held = f" ({_counts(unread, root)})" if unread else ""

@@ -132,7 +132,7 @@ def _way_out(X: Any) -> str:
 def _of_items(X: Any, at_hand: bool = False) -> ImageSequence:
     """A sequence of ``X[0]``, ``X[1]`` and so on; `at_hand` where these take no time."""
     # A warning for all, while in the user's own thread, is better than one from each worker's.
-    turned = [i for i, item in enumerate(X) if may_be_turned(_image_of(item, i))] if at_hand else []
+    turned = [i for i, item in enumerate(X) if may_be_turned(_given_image(item))] if at_hand else []
     if turned:
         warn_of_turns(turned)
     decode = read_image if at_hand else decode_image
@@ -154,6 +154,14 @@ def _load(item: Any, index: int, decode: Callable[[Any, int], Any]) -> Any:
     if str(item.dtype) != "torch.uint8":
         raise ImageError(f"image {index} is a tensor of {item.dtype}; pixels are uint8.", index)
     return decode(item.permute(1, 2, 0).cpu().numpy(), index)
+
+
+def _given_image(item: Any) -> Any:
+    """`_image_of`, or None where there is none: that is an error of who reads it."""
+    try:
+        return _image_of(item, 0)
+    except ImageError:
+        return None
 
 
 def _image_of(item: Any, index: int) -> Any:

@@ -27,6 +27,19 @@ def unreadable(X: Any) -> list[ImageError]:
     -------
     list of ImageError
         In the order of X; each has its ``index``. Empty where all can be read.
+
+    Raises
+    ------
+    InputTypeError, InputError
+        If X is no sequence of images, or is empty.
+
+    Examples
+    --------
+    >>> from skneg.datasets import make_scenes
+    >>> from skneg.images import unreadable
+    >>> X, _ = make_scenes(3, random_state=0)
+    >>> [error.index for error in unreadable([*X, b"broken"])]
+    [3]
     """
     images = as_image_sequence(X)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -50,9 +51,18 @@ def augmented_views(
     Raises
     ------
     InputError
-        If X holds embeddings or tensors that are already preprocessed, or y has another length.
+        If X holds embeddings, or y has another length; and, when a view is asked for, if X holds tensors
+        that are already preprocessed.
+
+    Examples
+    --------
+    >>> from skneg.datasets import make_scenes
+    >>> from skneg.images import augmented_views
+    >>> views, labels, groups = augmented_views(*make_scenes(3, random_state=0), n_views=1, random_state=0)
+    >>> len(views), groups.tolist()
+    (6, [0, 1, 2, 0, 1, 2])
     """
-    check_at_least("n_views", n_views, 1)
+    check_at_least("n_views", n_views, 1, Integral)
     if is_embeddings(X):
         raise InputError("X holds embeddings, of which there are no crops: give the images.")
     images, labels, seed = as_image_sequence(X), np.asarray(y), check_seed(random_state).randint(2**31)

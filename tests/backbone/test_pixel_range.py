@@ -72,8 +72,18 @@ def test_pixels_that_are_not_normalised_are_never_taken(model, low, high, scale)
     batch = torch.tensor([low, high]).reshape(1, 1, 1, 2) * scale
     if batch.min() == batch.max() or (batch.max() > 1 and batch.max() < 10):  # 0..255, but all but black
         return
-    with pytest.raises(InputError, match="not normalised"):
+    with pytest.raises((InputError, InputWarning), match="not normalised"):
         PixelRange(*MODELS[model]).add(batch)
+
+
+def test_images_of_little_contrast_are_taken_with_a_warning():
+    low = torch.linspace(0.2, 0.8, 12).reshape(1, 3, 2, 2)
+    with pytest.warns(InputWarning, match="perhaps they are not normalised"):
+        PixelRange(*MODELS["clip"]).add(low)
+    values = PixelRange(*MODELS["clip"])
+    with pytest.warns(InputWarning):
+        values.add(low)
+    values.add(low - 1.5)  # once
 
 
 @pytest.mark.parametrize("contain", [lambda X: X, list, lambda X: [(x, 0) for x in X]])
