@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+import unicodedata
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -13,20 +15,24 @@ from ._utils import warn
 from .errors import InputWarning
 from .threshold import Calibrator
 
+if TYPE_CHECKING:
+    from ._state import FittedState
+
 # What people call images of no known class, and rows without a label.
-_UNKNOWN = {
-    "unknown", "unk", "unknowns", "ood", "outlier", "outliers", "out-of-distribution", "other", "others",
-    "background", "bg", "none", "null", "na", "n/a", "nan", "undefined", "unlabeled", "unlabelled",
-    "unclassified", "novel", "anomaly", "rest", "reject", "rejected", "misc", "?", "-1",
-}  # fmt: skip
+_UNKNOWN = re.compile(
+    r"(unknowns?|unk|ood|out of distribution|outliers?|others?|background|bg|none|null|nan|na|n a|void"
+    r"|undefined|unlabell?ed|unclassified|uncategori[sz]ed|novel|anomal(y|ies|ous)|rest|reject(ed)?|misc(ellaneous)?"
+    r"|(no|not a) (label|class))( (class|classes|label|images?|near|far|google))?|-1( 0)?"
+)
 _SAME = 1e-5  # largest difference between unit vectors of one image that was encoded twice
 _LINKS = 8  # neighbours of each image that are looked at: enough to link any number of copies
 _COLUMNS = 32  # with fewer, unlike images may lie in one direction
 _NEAR = 1e-3  # their largest distance in a few directions of normal coordinates
-_FEW = 10  # rows of which it is not said that they lie far from all that was seen
+_FEW = 50  # rows of which it is not said that they lie far from all that was seen
+_FAR = 0.02  # mean cosine of rows that have nothing in common with those of `fit`
 
 
-def warn_of_unknown_labels(labels: np.ndarray, names: Any, unknown_label: Any) -> None:
+def warn_of_unknown_labels(labels: np.ndarray, names: Any, unknown_label: Any, width: int = 0) -> None:
     """Warn of classes whose label or name says that they are none.
 
     Parameters
@@ -37,24 +43,25 @@ def warn_of_unknown_labels(labels: np.ndarray, names: Any, unknown_label: Any) -
         Theirs, in the same order.
     unknown_label : label or None
         What takes rows out of training.
+    width : int, default=0
+        Of the strings, where an array has cut them to it.
 
     Warns
     -----
     InputWarning
     """
-    width = max((len(label) for label in labels.tolist() if isinstance(label, str)), default=0)
     for label, name in zip(labels.tolist(), names, strict=True):
         if label == unknown_label:  # refused elsewhere
             continue
-        reads = _plain(name)  # what a label means, a name may say
-        cut = isinstance(unknown_label, str) and isinstance(label, str) and 2 < len(label) == width
-        if cut and unknown_label.startswith(label):
+        is_number = isinstance(label, int | float) and name == str(label)
+        is_cut = isinstance(label, str) and 2 < len(label) == width
+        if is_cut and isinstance(unknown_label, str) and unknown_label.startswith(label):
             warn(
                 f"label {label!r} looks like unknown_label={unknown_label!r}, cut by an array of short "
                 "strings, and is a class to learn: make the array of objects, or of longer strings.",
                 InputWarning,
             )
-        elif reads in _UNKNOWN:
+        elif _UNKNOWN.fullmatch(_plain(name)) or (is_number and label < 0):
             called = f"label {label!r}" if name == str(label) else f"label {label!r}, called {name!r},"
             out = f"set unknown_label={label!r}"
             if unknown_label is not None:
@@ -67,15 +74,22 @@ def warn_of_unknown_labels(labels: np.ndarray, names: Any, unknown_label: Any) -
 
 
 def warn_of_near_labels(labels: np.ndarray) -> None:
-    """Warn of labels that differ in blanks or case alone, as an `InputWarning`."""
+    """Warn of labels that nobody can tell apart, as an `InputWarning`."""
     seen: dict[str, Any] = {}
     for label in labels.tolist():
-        if (other := seen.setdefault(" ".join(str(label).lower().split()), label)) != label:
-            warn(f"labels {other!r} and {label!r} differ in blanks or case alone: one class?", InputWarning)
+        visible = "".join(c for c in str(label) if unicodedata.category(c) != "Cf").replace("_", " ")
+        read = " ".join(unicodedata.normalize("NFKC", visible).lower().split())
+        if (other := seen.setdefault(read, label)) != label:
+            warn(
+                f"labels {other!r} and {label!r} differ in case, blanks or what cannot be seen: one class?",
+                InputWarning,
+            )
 
 
 def _plain(text: Any) -> str:
-    return " ".join(str(text).casefold().split())
+    """In lower case, with blanks for everything but letters, digits and a sign in front."""
+    folded = unicodedata.normalize("NFKC", str(text)).casefold()
+    return " ".join(re.sub(r"(?<!^)-|[^\w-]|_", " ", folded.strip()).split())
 
 
 def copies(Z: Any) -> np.ndarray | None:
@@ -149,8 +163,8 @@ def with_copies(groups: np.ndarray | None, Z: Any, labels: np.ndarray | None, ro
     return together(len(Z), one, np.tile(np.arange(len(Z)), 2))
 
 
-def warn_of_seen_images(Z: Any, rows: np.ndarray, seen: Calibrator, so: str) -> None:
-    """Warn of images that are copies of those that a detector has already.
+def warn_of_seen_images(Z: Any, rows: np.ndarray, state: FittedState, so: str) -> None:
+    """Warn of images that are copies of those that a detector has learned from, as far as it keeps them.
 
     Parameters
     ----------
@@ -158,8 +172,7 @@ def warn_of_seen_images(Z: Any, rows: np.ndarray, seen: Calibrator, so: str) -> 
         See `copies`.
     rows : ndarray of shape (n,), int
         What to call the images.
-    seen : Calibrator
-        Has those that set the threshold.
+    state : FittedState
     so : str
         What comes of it.
 
@@ -167,7 +180,9 @@ def warn_of_seen_images(Z: Any, rows: np.ndarray, seen: Calibrator, so: str) -> 
     -----
     InputWarning
     """
-    known = getattr(seen.images, "embeddings", seen.images)
+    known = state.learned.get("train_embeddings_")
+    if known is None and state.calibrator.shift is not None:  # cross-fitted: they are one
+        known = getattr(state.calibrator.images, "embeddings", state.calibrator.images)
     if not isinstance(Z, np.ndarray) or not isinstance(known, np.ndarray) or known.shape[1:] != Z.shape[1:]:
         return
     number = copies(np.concatenate([known, Z]))
@@ -192,15 +207,15 @@ def warn_of_far_rows(Z: np.ndarray, seen: Calibrator) -> None:
     Warns
     -----
     InputWarning
-        If the mean cosine to the mean of `seen` is less than a quarter of what it is among them.
+        If the mean cosine to the mean of `seen` is next to nothing.
     """
     if Z.ndim != 2 or min(len(Z), len(seen.images)) < _FEW or Z.shape[1] < _COLUMNS:
         return
     if (centre := seen.centre) is None:
         return
     among, now = float(centre @ centre), float(Z.mean(axis=0, dtype=np.float64) @ centre)
-    if among > 0.04 and now < among / 4:  # a mean of length 0.2: there is a direction
-        length = np.sqrt(among)
+    length = np.sqrt(among)
+    if length > 0.2 and now / length < _FAR:
         warn(
             f"X lies far from the embeddings of `fit`: mean cosine to their mean {now / length:.2f}, theirs "
             f"{length:.2f}. Is it of the same model, and scaled or centred in the same way?",

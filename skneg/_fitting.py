@@ -14,7 +14,7 @@ import numpy as np
 from ._crossfit import cross_fit_detector
 from ._doubts import warn_of_seen_images, warn_of_unknown_labels, with_copies
 from ._labels import groups_or_none, known_rows, numbered_groups, read_labels
-from ._naming import check_names, compare_names
+from ._naming import check_names, compare_answers, compare_names
 from ._reading import count_images, read_images
 from ._sklearn import check_columns
 from ._state import FittedState
@@ -208,11 +208,12 @@ def recalibrate(detector: Any, state: FittedState, X: Any, y: Any, groups: Any =
         images = detector._represent(read_images(detector, X, state))[rows]
         numbers = None if groups is None else numbered_groups(groups, n_images)[rows]
         numbers = with_copies(numbers, images, None if names is None else np.array(names), rows)
+        compare_answers(detector, state, images, names)
         if detector.training != "none":
             warn_of_seen_images(
                 images,
                 rows,
-                state.calibrator,
+                state,
                 "a threshold from images that `fit` has learned from is no promise for new ones. "
                 "Calibrate with others, or call calibrate() alone.",
             )

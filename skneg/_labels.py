@@ -44,15 +44,16 @@ def read_labels(
     if y is None and detector.training == "none":
         if class_names is None:
             raise VocabularyError("without y, class_names must say which classes are known.")
-        vocabulary = name_classes(class_names)
+        has_bank = getattr(detector, "text_bank", None) is not None  # its rows are in the order of the names
+        vocabulary = name_classes(class_names, keep_order=has_bank)
         unknown_label = resolve_unknown_label(detector.unknown_label, vocabulary.labels)
         warn_of_unknown_labels(vocabulary.labels, vocabulary.names, unknown_label)
         return Labelled(vocabulary, unknown_label, rows, None, numbered)
     labels = check_labels(y, n_images)
     unknown_label = resolve_unknown_label(detector.unknown_label, labels)
-    refuse_tool_above(detector.reads_names, unknown_label)
     if unknown_label is not None:
         rows = np.flatnonzero(labels != unknown_label)
+    refuse_tool_above(detector.reads_names, unknown_label, len(rows) < n_images)
     seen = np.unique(labels[rows])
     if len(seen) == 0:
         raise InputError(
@@ -78,7 +79,9 @@ def read_labels(
     if not tokenizes(detector, {}):
         warn_of_near_labels(seen)
     vocabulary = build_vocabulary(seen, class_names)
-    warn_of_unknown_labels(vocabulary.labels, vocabulary.names, unknown_label)
+    is_cut = isinstance(y, np.ndarray) and y.dtype.kind == "U"
+    width = y.dtype.itemsize // 4 if is_cut else 0
+    warn_of_unknown_labels(vocabulary.labels, vocabulary.names, unknown_label, width)
     order = np.argsort(vocabulary.labels, kind="stable")
     targets = order[np.searchsorted(vocabulary.labels, labels[rows], sorter=order)]
     return Labelled(vocabulary, unknown_label, rows, targets, None if numbered is None else numbered[rows])
@@ -92,6 +95,7 @@ def _check_numbering(detector: Any, class_names: ClassNames | None) -> None:
     told = ", ".join(f"{i} for {label!r}" for i, label in enumerate(labels[:3]))
     what = f"scikit-learn has numbered the labels before `fit` got them ({told}, ...)"
     unknown = "unknown" if detector.unknown_label == "auto" else detector.unknown_label
+    warn_of_unknown_labels(np.array(labels), labels, unknown)
     if unknown in labels:
         raise InputError(f"{what}, and {unknown!r} with them: it would be a class. Leave these rows out.")
     if not detector.reads_names:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ._doubts import warn_of_seen_images, with_copies
 from ._labels import known_rows, numbered_groups
+from ._naming import compare_answers
 from ._reading import count_images, read_images
 from ._state import FittedState
 from ._utils import warn
@@ -33,7 +34,8 @@ def with_images(
     Z = detector._represent(read_images(detector, X, state))[rows]
     learned, old = dict(state.learned), state.calibrator
     numbers = with_copies(numbers, Z, np.array(names), rows)
-    warn_of_seen_images(Z, rows, old, "they count twice. Leave them out.")
+    compare_answers(detector, state, Z, names)
+    warn_of_seen_images(Z, rows, state, "they count twice. Leave them out.")
     if (of_old := old.names) is None:
         raise InputError(
             "the images that set the threshold have no labels, so images of other classes cannot stand "

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.utils import gen_batches
 
+from ._doubts import warn_of_near_labels
 from ._utils import warn
 from .errors import InputWarning, VocabularyError
 from .words import embed_names
@@ -20,11 +21,12 @@ if TYPE_CHECKING:
 
 # Numbers, hashes, ids of WordNet, and the names that programs give to folders and classes.
 _CODE = re.compile(
-    r"[\W\d_]+|[a-z]?\d{4,}|(?=.*\d)[0-9a-f]{8,}"
-    r"|(class|cls|category|label|lbl|target|id|idx|item|img|image|images|dir|folder|group|type|kind|y)"
-    r"([\W_]*\d+)?",
+    r"[\W_]*\d+[\W_]*|[a-z]?\d{4,}|(?=.*\d)[0-9a-f]{8,}|img"
+    r"|(class|cls|category|label|lbl|target|idx?|item|img|image|dir|folder|group|type|kind|object|cluster|taxon|sku)"
+    r"[\W_]*(\d+|[a-z])",
     re.IGNORECASE,
 )
+_NUMBERED = re.compile(r"\d{2,}[\W_]+[^\W\d_].*")  # as in "001.barrel"
 _TEMPLATE = ["a photo of a {}"]
 _FEW, _MOST = 20, 5000  # images that are compared with their names: with fewer, chance decides
 _CELLS = 2**22  # cosines at a time
@@ -58,6 +60,14 @@ def check_names(detector: Any, learned: Any, names: Sequence[str]) -> None:
     if not tokenizes(detector, learned):
         return
     check_tokens(detector._backbone().text_tower, names)
+    warn_of_near_labels(np.array(names))
+    numbered = [name for name in names if _NUMBERED.fullmatch(name.strip())]
+    if 2 * len(numbered) > len(names) > 1:
+        warn(
+            f"{len(numbered)} of {len(names)} class names begin with a number, such as {numbered[0]!r}, that "
+            "the text tower reads too: leave it out of class_names={label: 'name', ...}.",
+            InputWarning,
+        )
     if codes := _codes(names):
         warn(
             f"{len(codes)} of {len(names)} class names are numbers or codes, such as {codes[0]!r}, which say "
@@ -125,7 +135,20 @@ def compare_names(detector: Any, state: FittedState, Z: Any, targets: np.ndarray
     warn_of_disagreement(names, targets[rows], np.concatenate(likeliest))
 
 
-def warn_of_disagreement(names: Sequence[str], targets: np.ndarray, likeliest: np.ndarray) -> None:
+def compare_answers(detector: Any, state: FittedState, Z: Any, of_images: Sequence[str] | None) -> None:
+    """`warn_of_disagreement` of new images, named by the user, and what the detector answers."""
+    place = {name: i for i, name in enumerate(state.class_names_)}
+    rows = [i for i, name in enumerate(of_images or ()) if name in place]
+    if len(rows) < _FEW or len(place) < 2:
+        return
+    targets = np.array([place[of_images[i]] for i in rows])  # type: ignore[index]
+    likeliest = detector._posterior(state, Z[np.array(rows)]).argmax(axis=1)
+    warn_of_disagreement(state.class_names_, targets, likeliest, "labels of X and the detector's answers")
+
+
+def warn_of_disagreement(
+    names: Sequence[str], targets: np.ndarray, likeliest: np.ndarray, what: str = "labels and names"
+) -> None:
     """Warn where training images and their names agree no better than by chance, or others would fit better.
 
     Parameters
@@ -133,6 +156,8 @@ def warn_of_disagreement(names: Sequence[str], targets: np.ndarray, likeliest: n
     names : sequence of str
     targets, likeliest : ndarray of shape (n,), int
         The name of each image, and the one that is nearest to it in the embedding space.
+    what : str
+        What is compared.
 
     Warns
     -----
@@ -158,7 +183,7 @@ def warn_of_disagreement(names: Sequence[str], targets: np.ndarray, likeliest: n
         if label != name and is_clear and agreeing[label] <= 0.1 * counts[label]:
             with_others.append(label)
     fits /= len(targets)
-    what = f"labels and names agree on {agree:.0%} of the images"
+    what = f"{what} agree on {agree:.0%} of the images"
     if fits >= 0.5 and (2 * agree <= fits or len(with_others) > 1):
         row = next(iter(with_others), next((c for c, name in taken.items() if c != name), 0))
         warn(

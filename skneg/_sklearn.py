@@ -136,20 +136,25 @@ def labels_before_numbering() -> list[str] | None:
     return None
 
 
-def refuse_tool_above(reads_names: bool, unknown_label: Any) -> None:
+def refuse_tool_above(reads_names: bool, unknown_label: Any, has_unknown: bool) -> None:
     """Refuse a meta-estimator above that `fit` would serve, but whose answers would be wrong, or an error.
 
     Raises
     ------
     InputError
-        For counted votes, of which none may be negative; and, of detectors that read names, for one class
-        against the others.
+        For counted votes, of which none may be negative; of detectors that read names, for one class
+        against the others; and for the calibration of classes with a row of none.
     """
     for module, _, variables in _scikit_learn_above():
         if unknown_label is not None and getattr(variables.get("self"), "voting", None) == "hard":
             raise InputError(
                 "VotingClassifier(voting='hard') counts answers and cannot count an unknown label: take "
                 "voting='soft', or give each detector unknown_label=None."
+            )
+        if has_unknown and module == "sklearn.calibration":
+            raise InputError(
+                f"CalibratedClassifierCV takes {unknown_label!r} in y for a class to calibrate: leave these "
+                "rows out."
             )
         if reads_names and module == "sklearn.multiclass":
             raise InputError(

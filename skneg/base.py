@@ -299,8 +299,8 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
         ----------
         class_names : sequence of str or mapping of label to str
             All classes known from now on. In a sequence, the names are the labels where the detector
-            was fitted on strings, and label i is the i-th name where it was fitted on numbers; the
-            order is kept.
+            was fitted on strings, and label i is the i-th name where it was fitted on numbers.
+            ``classes_`` are sorted.
         X : images or embeddings, as in `fit`, optional
             Images of new classes, or more of known ones. Classes that stay keep what they have.
         y, groups : array-like of shape (n,), optional
@@ -370,8 +370,9 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
             state = with_images(self, state, vocabulary, X, y, groups)
         elif y is not None or groups is not None:
             raise InputError("y and groups say nothing without their images, X.")
-        self._state = with_vocabulary(self, state, vocabulary)
-        warn_of_absent(self._state, X is not None)
+        state = with_vocabulary(self, state, vocabulary)
+        warn_of_absent(state, X is not None)  # an error where the user wants it so: nothing has changed then
+        self._state = state
         return self
 
     def _fitted(self) -> FittedState:

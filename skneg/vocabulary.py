@@ -69,7 +69,10 @@ def check_labels(y: Any, n_samples: int, name: str = "y", of_classes: bool = Tru
                 f"{name} contains NaN or infinity, first at row {int((~np.isfinite(labels)).argmax())}."
             )
         if of_classes:
-            check_classification_targets(labels)
+            try:
+                check_classification_targets(labels)
+            except ValueError as error:
+                raise InputError(str(error)) from error
     if labels.dtype.kind not in "iufU":
         raise InputTypeError(f"{name} must hold integer or string labels, got dtype {labels.dtype}.")
     return labels
@@ -185,19 +188,23 @@ def _from_mapping(seen: np.ndarray, class_names: Mapping[Any, str]) -> Vocabular
     return Vocabulary(labels, tuple(_as_name(class_names[label], label) for label in labels.tolist()))
 
 
-def name_classes(class_names: ClassNames) -> Vocabulary:
-    """The vocabulary of names alone: names are their own labels, a mapping gives others."""
+def name_classes(class_names: ClassNames, keep_order: bool = False) -> Vocabulary:
+    """The vocabulary of names alone: names are their own labels, a mapping gives others.
+
+    Labels are sorted, as scikit-learn takes them to be, unless `keep_order`.
+    """
     if isinstance(class_names, Mapping):
         return _from_mapping(np.array([]), class_names)
     names = as_names(class_names)
+    names = names if keep_order else sorted(names)
     return Vocabulary(np.array(names), tuple(names))
 
 
-def replace_vocabulary(class_names: ClassNames, like: np.ndarray) -> Vocabulary:
+def replace_vocabulary(class_names: ClassNames, like: np.ndarray, keep_order: bool = False) -> Vocabulary:
     """The vocabulary that `set_vocabulary` sets, with labels of the kind of `like`.
 
-    Names of a sequence keep their order; beside string labels they are the labels, beside numbers
-    label i is the i-th name.
+    Beside string labels, the names of a sequence are the labels; beside numbers, label i is the i-th name.
+    Labels are sorted, as scikit-learn takes them to be, unless `keep_order`.
     """
     if isinstance(class_names, Mapping):
         labels = _mapping_labels(class_names)
@@ -206,10 +213,12 @@ def replace_vocabulary(class_names: ClassNames, like: np.ndarray) -> Vocabulary:
                 f"class_names has labels such as {next(iter(class_names), None)!r}; this detector's are "
                 f"such as {like[0].item()!r}."
             )
-        return Vocabulary(labels, tuple(_as_name(name, label) for label, name in class_names.items()))
+        labels = labels if keep_order else np.sort(labels)
+        return Vocabulary(labels, tuple(_as_name(class_names[label], label) for label in labels.tolist()))
+    if like.dtype.kind == "U":
+        return name_classes(class_names, keep_order)
     names = as_names(class_names)
-    labels = np.array(names) if like.dtype.kind == "U" else np.arange(len(names)).astype(like.dtype)
-    return Vocabulary(labels, tuple(names))
+    return Vocabulary(np.arange(len(names)).astype(like.dtype), tuple(names))
 
 
 def _mapping_labels(class_names: Mapping[Any, str]) -> np.ndarray:

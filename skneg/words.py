@@ -212,9 +212,9 @@ class Words(BaseEstimator):
             Which words to choose from.
         """
         cosines = embeddings @ positive.T
-        known = {name.casefold() for name in names}
+        known = {name.casefold().replace("_", " ") for name in names}
         allowed = cosines.max(axis=1) < self.max_cosine
-        allowed[[i for i, word in enumerate(words) if word.casefold() in known]] = False
+        allowed[[i for i, word in enumerate(words) if word.casefold().replace("_", " ") in known]] = False
         if among is not None:
             allowed &= among
         n_kept = max(1, round(self.fraction * (len(embeddings) if among is None else int(among.sum()))))

@@ -1,11 +1,14 @@
 """Labels that mean unknown, copies of images, embeddings from elsewhere."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.ensemble import BaggingClassifier
 
-from skneg import InputWarning, KNNDetector, MahalanobisDetector, MCMDetector
+from skneg import CLIPImageEncoder, InputWarning, KNNDetector, MahalanobisDetector, MCMDetector
 from skneg._doubts import copies, warn_of_unknown_labels, with_copies
 
 from .conftest import KNOWN, random_unit
@@ -23,12 +26,33 @@ class TestLabelsThatMeanUnknown:
 
     # Also "background", of Caltech-101: https://github.com/pytorch/vision/issues/1020.
     @pytest.mark.parametrize(
-        "label", ["-1", "Unknown", "unknown ", "ood", "other", "background", "None", "N/A"]
+        "label",
+        [
+            "-1",
+            "-1.0",
+            "Unknown",
+            "unknown ",
+            "ood",
+            "other",
+            "background",
+            "None",
+            "N/A",
+            "BACKGROUND_Google",
+            "out_of_distribution",
+            "<unk>",
+            "[unknown]",
+            "ood_near",
+            "other class",
+            "no label",
+            "void",
+        ],
     )
     def test_of_strings(self, label, embedded):
         X, y = embedded
         y = np.where(np.arange(len(y)) % 10 == 0, label, y.astype(object))
-        with pytest.warns(InputWarning, match=f"label '{label}' is a class to learn.*label them 'unknown'"):
+        with pytest.warns(
+            InputWarning, match=f"label {re.escape(repr(label))} is a class to learn.*label them 'unknown'"
+        ):
             KNNDetector(random_state=0).fit(X, y)
         KNNDetector(random_state=0, unknown_label=label).fit(X, y)
 
@@ -48,6 +72,12 @@ class TestLabelsThatMeanUnknown:
         with pytest.warns(InputWarning, match="label -1 is a class|label -1, called '-1',"):
             KNNDetector(random_state=0, unknown_label=9).fit(X, numbers - 1)
 
+    def test_below_what_numbers_the_labels(self, embedded):
+        X, y = embedded
+        y = np.where(np.arange(len(y)) < 5, "Other", y.astype(object))
+        with pytest.warns(InputWarning, match="label 'Other' is a class to learn"):
+            BaggingClassifier(KNNDetector(random_state=0), n_estimators=1).fit(X, y)
+
     def test_in_new_vocabularies(self, embedded):
         detector = MCMDetector(model="skneg-tiny").fit(*embedded)
         with pytest.warns(InputWarning, match="'others'"):
@@ -56,7 +86,7 @@ class TestLabelsThatMeanUnknown:
     def test_labels_that_differ_in_blanks_or_case(self, embedded):
         X, y = embedded
         y = np.where((y == "star") & (np.arange(len(y)) % 2 == 0), "Star ", y.astype(object))
-        with pytest.warns(InputWarning, match="'Star ' and 'star' differ in blanks or case"):
+        with pytest.warns(InputWarning, match="'Star ' and 'star' differ in case, blanks"):
             KNNDetector(random_state=0).fit(X, y)
 
     @settings(max_examples=50, deadline=None)
@@ -143,6 +173,22 @@ class TestSeenImages:
             detector.calibrate(X, y)
         MCMDetector(model="skneg-tiny").fit(X, y).calibrate(X, y)  # it learns nothing
 
+    def test_those_it_was_calibrated_with_may_come_again(self, embedded):
+        X, y = embedded
+        detector = MahalanobisDetector(random_state=0).fit(X[:60], y[:60]).calibrate(X[60:], y[60:])
+        detector.set_params(contamination=0.2).calibrate(X[60:], y[60:])
+        with pytest.warns(InputWarning, match="60 images of X"):
+            detector.calibrate(X[:60], y[:60])
+
+    def test_labels_that_the_detector_does_not_see(self, embedded):
+        X, y = embedded
+        numbers = np.searchsorted(SORTED, y)
+        detector = KNNDetector(random_state=0).fit(X[:60], numbers[:60])
+        with pytest.warns(
+            InputWarning, match="labels of X and the detector's answers agree on 0%.*another order"
+        ):
+            detector.add_images(X[60:], (numbers[60:] + 1) % 6)
+
     def test_copies_among_the_new_ones_count_once(self, embedded):
         X, y = embedded
         detector = (
@@ -160,14 +206,17 @@ class TestFarRows:
 
     def test_those_of_another_model(self, embedded):
         X, y = embedded
-        other = random_unit(np.random.default_rng(0), 40, X.shape[1])
+        other = random_unit(np.random.default_rng(0), 400, X.shape[1])
         detector = KNNDetector(random_state=0).fit(X, y)
         with pytest.warns(InputWarning, match="same model"):
             detector.decision_function(other)
 
-    def test_unknown_images_and_single_rows_are_silent(self, embedded, strange_scenes):
-        from skneg import CLIPImageEncoder
+    def test_strange_images_are_no_other_model(self, embedded, strange_scenes):
+        X, y = embedded
+        one = KNNDetector(random_state=0).fit(X[y == "star"], y[y == "star"])
+        one.predict(CLIPImageEncoder(model="skneg-tiny").transform(strange_scenes))
 
+    def test_unknown_images_and_single_rows_are_silent(self, embedded, strange_scenes):
         X, y = embedded
         detector = MCMDetector(model="skneg-tiny").fit(X, y)
         detector.predict(CLIPImageEncoder(model="skneg-tiny").transform(strange_scenes))

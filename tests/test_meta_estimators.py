@@ -93,6 +93,20 @@ def test_calibration_of_classes(cls, method, n_classes, embedded):
         np.testing.assert_allclose(model.predict_proba(X).sum(axis=1), 1)
 
 
+@each
+def test_calibration_of_rows_labelled_unknown_is_refused(cls, embedded):
+    X, y = embedded
+    y = np.where(np.isin(y, SORTED[:2]), y, "unknown")
+    with pytest.raises(InputError, match="leave these rows out"):
+        CalibratedClassifierCV(make(cls, class_names=SORTED[:2]), cv=3).fit(X, y)
+
+
+def test_a_new_vocabulary_is_sorted_as_scikit_learn_takes_it_to_be(embedded):
+    X, y = two_of(embedded)
+    detector = make(MCMDetector, class_names=SORTED[:2]).fit(X, y).set_vocabulary(SORTED[1::-1])
+    assert get_scorer("roc_auc")(detector, X, y) > 0.95
+
+
 def test_calibration_over_all_folds_numbers_labels(embedded):
     X, y = embedded
     model = CalibratedClassifierCV(make(MCMDetector), cv=3, ensemble=False)

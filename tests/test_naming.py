@@ -57,14 +57,13 @@ class TestTokens:
         ("one", "two"), [("stra\u00dfe", "strasse"), ("gold star", "goldstar"), ("gold\tstar", "goldstar")]
     )
     def test_other_tokens_are_two_classes(self, one, two, embedded):
-        assert MCMDetector(model="skneg-tiny").fit(*embedded).set_vocabulary([one, two]).class_names_ == [
-            one,
-            two,
-        ]
+        detector = MCMDetector(model="skneg-tiny").fit(*embedded).set_vocabulary([one, two])
+        assert detector.class_names_ == sorted([one, two])
 
     def test_who_reads_no_names_takes_any(self, embedded):
         X, y = renamed(embedded, ["caf\u00e9", "cafe\u0301", *SORTED[2:]])
-        assert len(KNNDetector(random_state=0).fit(X, y).classes_) == 6
+        with pytest.warns(InputWarning, match="what cannot be seen: one class"):
+            assert len(KNNDetector(random_state=0).fit(X, y).classes_) == 6
 
     @pytest.mark.parametrize("name", ["<end_of_text> star", "a <START_OF_TEXT>"])
     def test_tokens_around_a_prompt_are_refused(self, name, embedded):
@@ -90,7 +89,7 @@ class TestTokens:
 def test_underscores_are_blanks_for_the_tower_and_stay_in_labels(tiny_tower, embedded):
     np.testing.assert_array_equal(tiny_tower.encode(["a red_star"]), tiny_tower.encode(["a red star"]))
     detector = MCMDetector(model="skneg-tiny").fit(*embedded).set_vocabulary(["red_star", "blue_heart"])
-    assert detector.classes_.tolist() == detector.class_names_ == ["red_star", "blue_heart"]
+    assert detector.classes_.tolist() == detector.class_names_ == ["blue_heart", "red_star"]
 
 
 @settings(max_examples=20, deadline=None)

@@ -15,9 +15,12 @@ from PIL import Image
 from torch.nn import functional
 from tqdm.auto import tqdm
 
-from ..errors import ImageError, SknegError
+from .._utils import warn
+from ..errors import ImageError, InputWarning, SknegError
 from ._local_features import local_forward
 from ._pixel_range import PixelRange
+
+_DARK = 16 / 255  # a pixel value that nothing in a photograph stays below
 
 
 class ImageTower:
@@ -80,7 +83,8 @@ class ImageTower:
         if local and self._forward_local is None:
             self._forward_local = local_forward(self._network.visual)
         forward = self._forward_local if local else self._network.encode_image
-        chunks, values = [], PixelRange(*self._mean_and_std)
+        chunks, values, n_dark = [], PixelRange(*self._mean_and_std), 0
+        dark = torch.tensor([(_DARK - m) / s for m, s in zip(*self._mean_and_std, strict=True)])
         # Decoding is Pillow's C code, which releases the interpreter lock.
         with (
             warnings.catch_warnings(),
@@ -93,10 +97,17 @@ class ImageTower:
             while start < len(images):
                 rows = range(start, min(start + batch_size, len(images)))
                 pixels = _stacked(list(pool.map(lambda i: self._pixels(_read(images, i), i), rows)), values)
+                n_dark += int((pixels <= dark[:, None, None]).flatten(1).all(dim=1).sum())
                 encoded, batch_size = self._encode_splitting(pixels, batch_size, forward)
                 chunks.append(encoded)
                 start += len(rows)
                 bar.update(len(rows))
+        if 2 * n_dark > len(images) > 1:
+            warn(
+                f"{n_dark} of {len(images)} images are all but black (no pixel above {_DARK * 255:.0f} of "
+                "255). Pixels from 0..1 or of few bits must be scaled to 0..255 before they are made uint8.",
+                InputWarning,
+            )
         return np.concatenate(chunks)
 
     def pixels(self, images: Sequence[Any], rows: Sequence[int]) -> np.ndarray:

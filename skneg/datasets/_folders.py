@@ -10,8 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from .._utils import warn
-from ..errors import InputError, InputWarning
+from ..errors import InputError, InputTypeError, InputWarning
 from ..images import image_suffixes
+
+# Files and folders that file systems and browsers of files leave behind.
+_OF_SYSTEMS = {"Thumbs.db", "ehthumbs.db", "desktop.ini", "@eaDir", "__MACOSX", "lost+found", "$RECYCLE.BIN"}
 
 
 def list_images(folder: str | os.PathLike) -> list[Path]:
@@ -41,7 +44,10 @@ def list_images(folder: str | os.PathLike) -> list[Path]:
 
 def _scan(folder: str | os.PathLike) -> tuple[Path, list[Path], list[Path]]:
     """A folder, and the images and the other files below it."""
-    root = Path(folder).expanduser()
+    try:
+        root = Path(folder).expanduser()
+    except TypeError as error:
+        raise InputTypeError(f"folder is {folder!r}, expected a path.") from error
     if not root.is_dir():
         raise InputError(f"The folder {str(root)!r} does not exist.")
     suffixes = image_suffixes()
@@ -75,6 +81,10 @@ def _counts(files: Sequence[Path], root: Path) -> str:
     return ", ".join([*said, "..."] if len(found) > 10 else said)
 
 
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name in _OF_SYSTEMS
+
+
 def _files_below(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
     # Only a way back up is not taken: two class folders may be links to one folder.
     real = os.path.realpath(folder)
@@ -82,7 +92,7 @@ def _files_below(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
         return
     try:
         with os.scandir(folder) as entries:  # knows folders without asking the disk for every file
-            is_folder = {entry.name: entry.is_dir() for entry in entries if not entry.name.startswith(".")}
+            is_folder = {entry.name: entry.is_dir() for entry in entries if not _is_hidden(entry.name)}
     except OSError as error:
         raise InputError(f"The folder {str(folder)!r} cannot be read: {error}") from error
     names = sorted(is_folder)
@@ -130,7 +140,7 @@ def load_image_folder(folder: str | os.PathLike) -> tuple[list[Path], np.ndarray
             entry.name
             for entry in entries
             if entry.is_dir()
-            and not entry.name.startswith(".")
+            and not _is_hidden(entry.name)
             and not root.resolve().is_relative_to(
                 Path(entry).resolve()  # a link that leads back
             )

@@ -48,17 +48,18 @@ class ZeroShotDetector(TextBankDetector):
         X, y, groups : optional
             Images of them for the threshold.
         text_bank : TextBank or ndarray of shape (k, d), optional
-            Their text embeddings, for detectors that were constructed with a text bank.
+            Their text embeddings, in the order of `class_names`, for detectors that were constructed with
+            a text bank.
 
         Returns
         -------
         self
         """
-        if text_bank is None:
-            return super().set_vocabulary(class_names, X, y, groups)
         state = self._fitted()
-        state = replace(state, learned={**state.learned, "given_bank_": text_bank})
-        return self._move(state, replace_vocabulary(class_names, like=state.classes_), X, y, groups)
+        if text_bank is not None:
+            state = replace(state, learned={**state.learned, "given_bank_": text_bank})
+        has_bank = self._ready_bank(state.learned) is not None  # its rows are in the order of the names
+        return self._move(state, replace_vocabulary(class_names, state.classes_, has_bank), X, y, groups)
 
     def _check_parameters(self) -> None:
         super()._check_parameters()

@@ -90,11 +90,12 @@ def may_be_turned(item: Any) -> bool:
     return isinstance(item, Image.Image) and item.format is None and turn_that_is_due(item) != 1
 
 
-def warn_of_turns(rows: Sequence[int]) -> None:
+def warn_of_turns(rows: Sequence[int], and_more: bool = False) -> None:
     """Name the images that are turned as their EXIF tag says, but may be turned already."""
     named = ", ".join(map(str, rows[:5])) + (", ..." if len(rows) > 5 else "")
+    several = "and perhaps others" if and_more else f"{len(rows)} in all"
     warn(
-        f"{len(rows)} of the Pillow images, row {named}, no longer come straight from a file, but still have "
+        f"Pillow images (row {named}; {several}) no longer come straight from a file, but still have "
         "an EXIF tag that says how they must be turned. They are turned. If you have turned them "
         "already, use ImageOps.exif_transpose(image) for that, which removes the tag, or del "
         "image.getexif()[0x112].",

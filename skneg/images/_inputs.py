@@ -13,7 +13,6 @@ from ..errors import ImageError, InputError, InputTypeError
 from ._decode import (
     CHANNELS,
     check_not_single,
-    decode_image,
     image_suffixes,
     is_cell,
     may_be_turned,
@@ -135,7 +134,14 @@ def _of_items(X: Any, at_hand: bool = False) -> ImageSequence:
     turned = [i for i, item in enumerate(X) if may_be_turned(_given_image(item))] if at_hand else []
     if turned:
         warn_of_turns(turned)
-    decode = read_image if at_hand else decode_image
+    warned: list[int] = []
+
+    def decode(item: Any, index: int) -> Image.Image:
+        if not at_hand and not warned and may_be_turned(item):  # once: there may be very many
+            warned.append(index)
+            warn_of_turns(warned, and_more=True)
+        return read_image(item, index)
+
     return ImageSequence(len(X), lambda i: _load(X[i], i, decode))
 
 
@@ -230,7 +236,15 @@ def _check_tensor(X: Any) -> None:
 
 
 def _check_range(X: Any) -> None:
-    """Refuse pixels that were floats in 0..1 when they were made integers; some rows tell."""
+    """Refuse pixels that were floats in 0..1 when they were made integers, and a fourth channel that is none.
+
+    Some rows tell.
+    """
+    if len(X) and X.shape[-1] == CHANNELS[-1] and X[:64, ..., -1].max() <= 1:
+        raise InputError(
+            "X has a fourth channel of 0 or 1 in all pixels, which as alpha makes them white: drop it, "
+            "X[..., :3], or scale it to 0..255."
+        )
     if len(X) and X[:64].max() == 1:
         raise InputError(
             "X holds 0 and 1 only, which is black in 0..255: floats from 0..1 must be scaled before they are "

@@ -40,6 +40,7 @@ def test_preprocessed_tensors_are_taken_as_they_are(scenes, tower):
         tower.encode(as_image_sequence(preprocessed))
 
 
+@pytest.mark.filterwarnings("ignore:8 of 8 images are all but black")
 def test_one_lazy_image_many_times_is_decoded_by_many_threads(tmp_path, tower):
     path = tmp_path / "a.png"
     Image.fromarray(np.zeros((300, 300, 3), np.uint8)).save(path)

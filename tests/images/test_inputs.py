@@ -165,7 +165,7 @@ def as_opened_and_converted() -> Image.Image:
 @pytest.mark.parametrize("contain", [list, tuple, object_array, pd.Series, lambda X: [(x, 1) for x in X]])
 def test_tags_that_stay_are_named_once_for_all_rows(contain):
     X = contain([*PIL, as_opened_and_converted(), PIL[0], as_opened_and_converted()])
-    with pytest.warns(InputWarning, match="2 of the Pillow images, row 3, 5, ") as caught:
+    with pytest.warns(InputWarning, match="row 3, 5; 2 in all") as caught:
         sequence = as_image_sequence(X)
     assert [image.size for image in sequence][2:4] == [(24, 20), (20, 24)]
     assert len(caught) == 1
@@ -174,7 +174,7 @@ def test_tags_that_stay_are_named_once_for_all_rows(contain):
 
 def test_a_tag_in_a_data_set_is_named_when_it_is_read():
     sequence = as_image_sequence(Rows([(as_opened_and_converted(), 0)]))
-    with pytest.warns(InputWarning, match="row 0, "):
+    with pytest.warns(InputWarning, match="row 0; and perhaps others"):
         sequence[0]
 
 
