@@ -53,7 +53,7 @@ def test_moved_weights_load_from_where_they_are(moved, embedded, tmp_path):
         skneg.load(tmp_path / "a.skneg").set_vocabulary(STRANGE)
     again = skneg.load(tmp_path / "a.skneg", model=f"local-dir:{tmp_path / 'new'}")
     assert_answers_alike(detector, again, X)
-    assert again.set_vocabulary(STRANGE).classes_.tolist() == STRANGE
+    assert again.set_vocabulary(STRANGE).classes_.tolist() == sorted(STRANGE)
     assert_answers_alike(detector, skneg.load(tmp_path / "a.skneg", model="skneg-tiny"), X)
 
 
