@@ -24,7 +24,8 @@ class TestLabelsThatMeanUnknown:
             model="skneg-tiny", class_names={name: name for name in set(KNOWN) - {"star"}} | {"other": "star"}
         ).fit(X, y)
 
-    # Also "background", of Caltech-101: https://github.com/pytorch/vision/issues/1020.
+    # A class for what is of no class: https://github.com/BVLC/caffe/issues/906 ("background"),
+    # https://github.com/RockyXu66/Faster_RCNN_for_Open_Images_Dataset_Keras/issues/35 ("bg").
     @pytest.mark.parametrize(
         "label",
         [
@@ -45,6 +46,7 @@ class TestLabelsThatMeanUnknown:
             "other class",
             "no label",
             "void",
+            "bg",
         ],
     )
     def test_of_strings(self, label, embedded):
@@ -56,7 +58,7 @@ class TestLabelsThatMeanUnknown:
             KNNDetector(random_state=0).fit(X, y)
         KNNDetector(random_state=0, unknown_label=label).fit(X, y)
 
-    def test_cut_by_short_strings(self, embedded):
+    def test_cut_by_short_strings(self, embedded):  # https://github.com/numpy/numpy/issues/13418
         X, _ = embedded
         y = np.array(["heart", "stars"])[np.arange(len(X)) % 2]
         y[:10] = "unknown"
@@ -110,6 +112,8 @@ class TestLabelsThatMeanUnknown:
 
 
 class TestCopies:
+    """Copies within a set: https://github.com/zalandoresearch/fashion-mnist/issues/44."""
+
     def test_found_up_to_rounding_among_many(self):
         rng = np.random.default_rng(0)
         Z = random_unit(rng, 3000, 32).astype(np.float32)

@@ -35,7 +35,10 @@ def test_names_in_any_sequence_beside_unknown_rows(kind, embedded):
 
 
 class TestNumberedLabels:
-    """Labels that scikit-learn has numbered: the names must be in the order of the numbers."""
+    """Labels that scikit-learn has numbered: the names must be in the order of the numbers.
+
+    https://github.com/scikit-learn/scikit-learn/issues/12189
+    """
 
     @pytest.mark.parametrize("wrap", [voting, BaggingClassifier, stacking])
     def test_sorted_names_are_right(self, wrap, embedded):

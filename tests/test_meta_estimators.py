@@ -95,6 +95,7 @@ def test_calibration_of_classes(cls, method, n_classes, embedded):
 
 @each
 def test_calibration_of_rows_labelled_unknown_is_refused(cls, embedded):
+    # Two classes learned of three: https://github.com/scikit-learn/scikit-learn/issues/29551.
     X, y = embedded
     y = np.where(np.isin(y, SORTED[:2]), y, "unknown")
     with pytest.raises(InputError, match="leave these rows out"):

@@ -28,11 +28,12 @@ def renamed(embedded, names):
 
 
 class TestTokens:
-    # The second members of each kind are from https://github.com/openai/CLIP/issues/83 (underscores) and
-    # https://github.com/huggingface/transformers/issues/6680 (normal forms of Unicode).
+    # Two forms of one name: https://github.com/whatwg/dom/issues/793, and of "Hiếu"
+    # https://github.com/ArcReel/ArcReel/issues/1578.
     @pytest.mark.parametrize(
         ("one", "two", "told"),
         [
+            ("Hi\u1ebfu", "Hie\u0302\u0301u", "COMBINING CIRCUMFLEX ACCENT"),
             ("pizza's", "pizza\u2019s", "RIGHT SINGLE QUOTATION MARK U\\+2019"),
             ("caf\u00e9", "cafe\u0301", "COMBINING ACUTE ACCENT U\\+0301"),
             ("\ud55c\uae00", "\u1112\u1161\u11ab\u1100\u1173\u11af", "same to the model's tokenizer"),
@@ -122,6 +123,7 @@ class TestCodes:
             [f"n0{1440764 + i}" for i in range(6)],
             [f"class_{i}" for i in range(6)],
             ["3f2a9c1d", "9b1c0e77", "0a0b0c0d", "deadbee5", "1234abcd", "77fe00aa"],
+            [f"{i:05}" for i in range(6)],  # https://github.com/LINs-lab/RDED/issues/10
             ["IMG_1", "IMG_2", "IMG_3", "IMG_4", "star", "key"],
         ],
     )
@@ -175,6 +177,13 @@ class TestAgreement:
             return
         with pytest.warns(InputWarning, match=f"agree on {1 - moved / 6:.0%}.*another order .* 100%"):
             warn_of_disagreement(names, targets, likeliest)
+
+    def test_two_neighbours_in_a_long_list(self):
+        # "cheesecake" and "cheese_plate" of 101 dishes: https://github.com/azshue/TPT/issues/17.
+        targets = np.repeat(np.arange(101), 30)
+        likeliest = np.where(targets < 2, 1 - targets, targets)
+        with pytest.warns(InputWarning, match="agree on 98%.*'0' look like '1'"):
+            warn_of_disagreement([str(i) for i in range(101)], targets, likeliest)
 
     def test_by_hand(self):
         targets = np.repeat([0, 1, 2], 10)
