@@ -36,7 +36,7 @@ FLOORS = [
         "base",
         "detectors",
     ],
-    ["plotting", "benchmarks"],
+    ["plotting", "benchmarks", "_commands", "__main__"],
 ]
 HEIGHT = {room: i for i, room in enumerate(room for floor in FLOORS for room in floor)}
 FILES = sorted(PACKAGE.rglob("*.py"))

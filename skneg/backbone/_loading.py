@@ -126,6 +126,11 @@ def load_backbone(
         return _loaded[key]
 
 
+def list_models() -> list[tuple[str, str]]:
+    """Names of models, as `model`, each with weights that can be had, as `pretrained`."""
+    return [(TINY_NAME, "shipped with skneg; knows drawn shapes only"), *open_clip.list_pretrained()]
+
+
 def resolve_device(device: str) -> torch.device:
     """The torch device of a `device` parameter; an `InputError` where this machine has none such."""
     if device == "auto":

@@ -11,7 +11,7 @@ __getattr__, __dir__ = attach(
         "check_weight_file": "_models",
         "load": "_detectors",
         "load_as": "_detectors",
-        "read_header": "_detectors",
+        "read_header": "_header",
         "save": "_detectors",
     },
 )

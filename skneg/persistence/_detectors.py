@@ -5,20 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from platform import python_version
 from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from .._files import as_path, pack, read_bytes, unpack, write_bytes
+from .._files import as_path, pack, write_bytes
 from .._registry import DETECTORS, HOLDERS, detector_class
 from ..errors import InputError, PersistenceError, SknegError
+from ._header import FORMAT, read_file
 from ._models import describe_models, settle_device
 from ._values import ValueReader, ValueWriter, check_finite
-
-FORMAT = 2
 
 _DISTRIBUTIONS = ("numpy", "scikit-learn", "safetensors", "torch", "open_clip_torch")
 
@@ -134,7 +132,7 @@ def load_as(expected: type | None, path: str | os.PathLike, parameters: Mapping[
         if name not in _REPLACEABLE:
             raise InputError(f"load cannot replace {name!r}, only {', '.join(_REPLACEABLE)}.")
     path = as_path(path)
-    header, tensors = _read(path)
+    header, tensors = read_file(path)
     replaced: set[str] = set()
     reader = ValueReader(tensors, lambda node: _restore(node, reader, parameters, replaced))
     try:
@@ -156,50 +154,6 @@ def load_as(expected: type | None, path: str | os.PathLike, parameters: Mapping[
     if unknown := sorted(set(parameters) - replaced):
         raise InputError(f"{path} has no detector with a parameter {unknown[0]!r} to replace.")
     return detector
-
-
-def read_header(path: str | os.PathLike) -> dict[str, Any]:
-    """What a file says of itself, without loading the detector or its backbone.
-
-    Parameters
-    ----------
-    path : str or path
-
-    Returns
-    -------
-    dict
-        ``"format"``; ``"versions"`` of the libraries that wrote it; ``"detector"`` with ``"class"``,
-        ``"parameters"``, ``"attributes"`` (arrays are references to the file's tensors) and
-        ``"backbone"`` with its name and sha256.
-
-    Raises
-    ------
-    PersistenceError
-        If the file is damaged, of a later format or not of skneg.
-    InputTypeError
-        If `path` is not a path.
-    """
-    return _read(as_path(path))[0]
-
-
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    header, tensors = unpack(read_bytes(path), str(path))
-    found = header.get("format")
-    if type(found) is not int or found < 1:
-        raise PersistenceError(f"{path} has no format version ({found!r}).")
-    if found < FORMAT:
-        raise PersistenceError(
-            f"{path} has format {found}, of a version before the first release; this skneg reads format "
-            f"{FORMAT}. Fit the detector again, and save it anew."
-        )
-    if found > FORMAT:
-        versions = header.get("versions")
-        wrote = versions.get("skneg") if isinstance(versions, dict) else None
-        raise PersistenceError(
-            f"{path} has format {found}; this skneg reads formats up to {FORMAT}. It was written by skneg "
-            f"{wrote}: upgrade to that version or a later one."
-        )
-    return header, tensors
 
 
 def _describe(detector: Any, writer: ValueWriter, where: str, exact: bool) -> dict[str, Any]:

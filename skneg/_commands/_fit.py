@@ -1,0 +1,72 @@
+"""``skneg fit`` and ``skneg calibrate``: images of known classes to a file."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from typing import Any
+
+from .. import load
+from .._registry import DETECTORS, detector_class
+from .._utils import did_you_mean
+from ..errors import InputError
+from ._images import labelled
+
+
+def fit(options: Any) -> None:
+    try:
+        cls = detector_class(options.detector)
+    except KeyError:
+        hint = did_you_mean(options.detector, DETECTORS)
+        raise InputError(f"there is no detector {options.detector!r}.{hint} See skneg detectors.") from None
+    given = {**settings(options.set), **of_model(options)}
+    if options.contamination is not None:
+        given["contamination"] = options.contamination
+    if "random_state" in cls._get_param_names():
+        given.setdefault("random_state", options.seed)
+    paths, labels, groups = labelled(options.source, options.on_error)
+    detector = cls(**given, verbose=sys.stderr.isatty()).fit(paths, labels, groups=groups)
+    _save(detector, options)
+
+
+def calibrate(options: Any) -> None:
+    detector = loaded(options)
+    if options.contamination is not None:
+        detector.set_params(contamination=options.contamination)
+    paths, labels, groups = labelled(options.source, options.on_error)
+    _save(detector.calibrate(paths, labels, groups), options)
+
+
+def loaded(options: Any) -> Any:
+    """The detector of a file; its bars are for a terminal."""
+    return load(options.file, verbose=sys.stderr.isatty(), **of_model(options))
+
+
+def of_model(options: Any) -> dict[str, Any]:
+    """Parameters of the model that the options set."""
+    given = {name: getattr(options, name) for name in ("model", "pretrained", "device")}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def settings(pairs: list[str]) -> dict[str, Any]:
+    """Parameters from ``name=value``; values are Python literals or plain text."""
+    found = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not (name and equals):
+            raise InputError(f"--set {pair!r} is not PARAMETER=VALUE.")
+        try:
+            found[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            found[name] = value
+    return found
+
+
+def _save(detector: Any, options: Any) -> None:
+    detector.save(options.out)
+    n = len(detector.calibration_scores_)
+    print(
+        f"{options.out}: {type(detector).__name__}, {len(detector.classes_)} classes. {n} images set the "
+        f"threshold; about {detector.contamination:.0%} of new images of these classes will be rejected.",
+        file=sys.stderr,
+    )

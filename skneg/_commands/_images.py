@@ -1,0 +1,73 @@
+"""The images of a command line: lists of paths, labels beside them, and what cannot be read."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..datasets import list_images, load_image_folder
+from ..errors import InputError
+from ..images import unreadable
+
+
+def labelled(source: str, on_error: str) -> tuple[list[Path], np.ndarray, np.ndarray | None]:
+    """Paths, labels and groups of a folder of class folders, or of a table."""
+    paths, labels, groups = (
+        _table(Path(source)) if Path(source).is_file() else (*load_image_folder(source), None)
+    )
+    if on_error == "skip":
+        bad = [error.index for error in _told(unreadable(paths))]
+        kept = np.setdiff1d(np.arange(len(paths)), bad)
+        paths, labels = [paths[i] for i in kept], labels[kept]
+        groups = None if groups is None else groups[kept]
+    return paths, labels, groups
+
+
+def _table(file: Path) -> tuple[list[Path], np.ndarray, np.ndarray | None]:
+    with file.open(newline="", encoding="utf-8-sig") as lines:
+        rows = csv.DictReader(lines)
+        columns = rows.fieldnames or []
+        for name in ("path", "label"):
+            if name not in columns:
+                raise InputError(f"{file} has the columns {columns}; it needs path and label.")
+        listed = list(rows)
+    if not listed:
+        raise InputError(f"{file} has no row.")
+    groups = np.array([row["group"] for row in listed]) if "group" in columns else None
+    # A path is told from the place of the table, as in a web page.
+    paths = [file.parent / Path(row["path"]).expanduser() for row in listed]
+    return paths, np.array([row["label"] for row in listed], dtype=object), groups
+
+
+def expanded(items: Iterable[str]) -> Iterator[Path]:
+    """The files that arguments name: themselves, those below folders, those on standard input."""
+    for item in items:
+        if item == "-":
+            yield from (Path(line.rstrip("\r\n")) for line in sys.stdin if line.strip())
+        elif Path(item).is_dir():
+            yield from list_images(item)
+        else:
+            yield Path(item)
+
+
+def batches(paths: Iterable[Path], size: int, on_error: str) -> Iterator[list[Path]]:
+    """Some paths at a time, without those that cannot be read where they are to be skipped."""
+    rest = iter(paths)
+    while batch := list(islice(rest, size)):
+        if on_error == "skip":
+            bad = {error.index for error in _told(unreadable(batch))}
+            batch = [path for i, path in enumerate(batch) if i not in bad]
+        if batch:
+            yield batch
+
+
+def _told(errors: list[Any]) -> list[Any]:
+    for error in errors:
+        print(f"skneg: skipped: {error}", file=sys.stderr)
+    return errors

@@ -1,0 +1,29 @@
+"""``skneg info``: without scikit-learn and torch, so that it answers at once."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ..persistence import read_header
+
+
+def info(options: Any) -> None:
+    header = read_header(options.file)
+    if options.json:
+        print(json.dumps(header, indent=1))
+        return
+    record = header["detector"]
+    attributes, backbone = record.get("attributes", {}), record.get("backbone") or {}
+    names = attributes.get("class_names_") or []
+    told = ", ".join(map(str, names[:8])) + (", ..." if len(names) > 8 else "")
+    lines = {
+        "detector": record["class"],
+        "model": backbone.get("name", "none"),
+        "classes": f"{len(names)} ({told})" if names else "unknown",
+        "rejects": f"a share of {record['parameters'].get('contamination')} of known images",
+        "threshold": attributes.get("offset_"),
+        "written by": f"skneg {header['versions']['skneg']}, format {header['format']}",
+    }
+    for name, value in lines.items():
+        print(f"{name:12}{value}")

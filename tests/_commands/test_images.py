@@ -1,0 +1,51 @@
+"""Images of a command line."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from skneg._commands._images import batches, expanded, labelled
+from skneg.errors import InputError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("a/1.png", "a/2.png", "b/3.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (8, 8), "red").save(tmp_path / name)
+    return tmp_path
+
+
+def test_a_table_has_paths_from_its_own_place(folder):
+    (folder / "t.csv").write_text("\ufefflabel,path,group\nhen,a/1.png,x\nowl,b/3.png,y\n", encoding="utf-8")
+    paths, labels, groups = labelled(str(folder / "t.csv"), "raise")
+    assert paths == [folder / "a/1.png", folder / "b/3.png"]
+    assert labels.tolist() == ["hen", "owl"]
+    assert groups.tolist() == ["x", "y"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("path\na\n", "needs path and label"), ("path,label\n", "has no row")]
+)
+def test_tables_that_are_none(folder, text, message):
+    (folder / "t.csv").write_text(text)
+    with pytest.raises(InputError, match=message):
+        labelled(str(folder / "t.csv"), "raise")
+
+
+def test_unreadable_images_are_left_out_with_their_labels(folder, capsys):
+    (folder / "a" / "0.png").write_bytes(b"")
+    paths, labels, groups = labelled(str(folder), "skip")
+    assert [path.name for path in paths] == ["1.png", "2.png", "3.png"]
+    assert labels.tolist() == ["a", "a", "b"]
+    assert groups is None
+    assert "0.png" in capsys.readouterr().err
+
+
+def test_folders_and_files_in_batches(folder, monkeypatch):
+    monkeypatch.setattr("sys.stdin", [f"{folder}/b/3.png\n", "\n"])
+    paths = list(expanded([str(folder / "a"), "-", "gone.png"]))
+    assert [path.name for path in paths] == ["1.png", "2.png", "3.png", "gone.png"]
+    assert [len(batch) for batch in batches(paths, 3, "raise")] == [3, 1]
+    assert [len(batch) for batch in batches(paths, 3, "skip")] == [3]
+    assert np.size(list(batches([], 3, "raise"))) == 0

@@ -1,0 +1,25 @@
+from types import SimpleNamespace
+
+import pytest
+
+import skneg
+from skneg._commands._info import info
+from skneg.errors import PersistenceError
+
+
+def test_what_it_says_is_what_the_detector_is(embedded, tmp_path, capsys):
+    detector = skneg.MCMDetector(model="skneg-tiny", contamination=0.1).fit(*embedded)
+    detector.save(tmp_path / "a.skneg")
+    info(SimpleNamespace(file=tmp_path / "a.skneg", json=False))
+    told = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert told["detector"] == "MCMDetector"
+    assert told["model"] == "skneg-tiny"
+    assert told["classes"].startswith("6 (anchor, bottle")
+    assert float(told["threshold"]) == detector.offset_
+    assert "0.1" in told["rejects"]
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    (tmp_path / "a.skneg").write_bytes(b"nothing")
+    with pytest.raises(PersistenceError, match=r"a\.skneg"):
+        info(SimpleNamespace(file=tmp_path / "a.skneg", json=False))
