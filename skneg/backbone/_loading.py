@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +13,8 @@ from typing import Any
 
 import open_clip
 import torch
+from huggingface_hub import constants
+from huggingface_hub.utils import get_session
 
 from .._utils import did_you_mean
 from ..errors import BackboneError, InputError
@@ -29,6 +31,8 @@ _OFFLINE_HELP = (
     "open_clip_model.safetensors) to this machine and pass model='local-dir:/path/to/folder', or pass "
     "pretrained='/path/to/checkpoint'. model='skneg-tiny' ships with skneg and needs no download."
 )
+
+_PATIENCE = 5  # seconds
 
 _PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
@@ -164,8 +168,10 @@ def _load(model: str, pretrained: str | None, device: torch.device, dtype: torch
     has_schema = source.startswith(("local-dir:", "hf-hub:"))
     _check_names(source, pretrained, has_schema)
     name = model if pretrained is None else f"{model}/{pretrained}"
+    is_local = source.startswith("local-dir:") or (pretrained is not None and os.path.isfile(pretrained))
+    is_cut_off = not is_local and not _hub_answers()
     try:
-        with _quiet_open_clip():
+        with _quiet_open_clip(), _from_cache_alone() if is_cut_off else nullcontext():
             network = open_clip.create_model(
                 source,
                 pretrained=pretrained,
@@ -178,6 +184,11 @@ def _load(model: str, pretrained: str | None, device: torch.device, dtype: torch
     except MemoryError:
         raise
     except Exception as error:  # open_clip raises a dozen types for what is one fact: no such model
+        if is_cut_off:
+            raise BackboneError(
+                f"The model {name!r} could not be loaded.\nIt is not on this machine, and "
+                f"{constants.ENDPOINT} does not answer.\n{_OFFLINE_HELP}"
+            ) from None
         raise BackboneError(
             f"The model {name!r} could not be loaded ({type(error).__name__}: {error}). {_OFFLINE_HELP}"
         ) from error
@@ -187,6 +198,26 @@ def _load(model: str, pretrained: str | None, device: torch.device, dtype: torch
         image_tower=ImageTower(network, device, dtype),
         text_tower=TextTower(network, tokenizer, device, dtype),
     )
+
+
+def _hub_answers() -> bool:
+    """Whether models can be downloaded; asked once, since the download itself asks again and again."""
+    try:
+        get_session().head(constants.ENDPOINT, timeout=_PATIENCE)
+    except Exception:  # of whatever library the hub's client uses
+        return False
+    return True
+
+
+@contextmanager
+def _from_cache_alone():
+    """Within this context the hub's client looks at the cache, and tries no network."""
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
 
 
 def _check_names(source: str, pretrained: str | None, has_schema: bool) -> None:

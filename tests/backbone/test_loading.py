@@ -65,3 +65,24 @@ def test_a_pickled_checkpoint_with_code_in_it_is_refused(tmp_path):
     with pytest.raises(BackboneError):
         load_backbone("ViT-B-32", pretrained=str(tmp_path / "evil.pt"))
     assert not ran.exists()
+
+
+def test_without_a_network_the_cache_is_looked_at_and_nothing_else(monkeypatch):
+    from huggingface_hub import constants
+
+    from skneg.backbone import _loading
+
+    seen = []
+
+    def create_model(*_, **__):
+        seen.append(constants.HF_HUB_OFFLINE)
+        raise RuntimeError("no such file")
+
+    monkeypatch.setattr(_loading.open_clip, "create_model", create_model)
+    for answers in (False, True):
+        monkeypatch.setattr(_loading, "_hub_answers", lambda answers=answers: answers)
+        with pytest.raises(BackboneError) as caught:
+            load_backbone("ViT-B-32", pretrained="openai")
+        assert ("does not answer" in str(caught.value)) != answers
+    assert seen == [True, False]
+    assert not constants.HF_HUB_OFFLINE
