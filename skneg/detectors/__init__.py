@@ -2,9 +2,11 @@
 
 from typing import Any
 
-from .._registry import DETECTORS, HOLDERS, DetectorInfo, detector_class, list_detectors
+from .._registry import DETECTORS, HOLDERS, detector_class
+from .._registry import DetectorInfo as DetectorInfo
+from .._registry import list_detectors as list_detectors
 
-__all__ = ["DetectorInfo", "list_detectors", *DETECTORS, *HOLDERS]
+__all__ = sorted(["DetectorInfo", "list_detectors", *DETECTORS, *HOLDERS])
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,172 @@
+"""The pages: their code runs as it stands, page by page, and the reference has every public name."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn import config_context
+
+import skneg
+from skneg import NegPromptDetector
+from skneg.backbone import _loading, _width
+from skneg.datasets import make_far_ood, make_scenes
+
+from .conftest import KNOWN, STRANGE
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(
+    r"(?P<mark>^ *<!-- not run:(?P<reason>[^\n]*)-->\n)?^(?P<indent> *)```python\n(?P<code>.*?)^ *```$",
+    re.S | re.M,
+)
+
+
+def blocks_of(page):
+    return list(BLOCK.finditer(page.read_text()))
+
+
+WITH_CODE = [page for page in PAGES if blocks_of(page)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def default_model_is_tiny():
+    """`NegPromptDetector()` of a page takes the shipped model, since ViT-B-16 would be downloaded."""
+    load, width = _loading._load, _width.embedding_width
+
+    def tiny(model):
+        return "skneg-tiny" if model == "ViT-B-16" else model
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_loading, "DEFAULT_PRETRAINED", {})
+        patch.setattr(_loading, "_loaded", dict(_loading._loaded))
+        patch.setattr(_loading, "_load", lambda model, *rest: load(tiny(model), *rest))
+        patch.setattr(_width, "embedding_width", lambda model, *rest: width(tiny(model), *rest))
+        yield
+
+
+@pytest.fixture(scope="module")
+def shared(default_model_is_tiny, tmp_path_factory):
+    """What a reader of the pages has: images, labels, and a fitted detector in a file."""
+    X, y = make_scenes(150, shapes=KNOWN, random_state=0)
+    X_unknown = make_scenes(40, shapes=STRANGE, random_state=1)[0]
+    X_new, y_new = make_scenes(130, shapes=KNOWN, random_state=2)
+    X_known = make_scenes(60, shapes=KNOWN, random_state=3)[0]
+    good = make_scenes(150, shapes=["star"], random_state=4)[0]
+    file = tmp_path_factory.mktemp("docs") / "detector.skneg"
+    NegPromptDetector(random_state=0).fit(X, y).save(file)
+    embeddings = skneg.CLIPImageEncoder().transform(X)
+    words = ["cat", "dog", "fog"]
+    return file, {
+        "X": np.concatenate([X, X_unknown]), "y": np.concatenate([y.astype(object), ["unknown"] * 40]),
+        "films": np.arange(190) % 38, "X_new": X_new, "y_new": y_new, "X_known": X_known, "X_test": X_known,
+        "X_unknown": X_unknown, "X_near": X_unknown, "X_far": make_far_ood(30, random_state=0),
+        "embeddings": embeddings, "labels": y, "words": words, "word_embeddings": embeddings[:3],
+        "good_parts": good[:60], "new_parts": good[60:70],
+        "good_images": good[:60], "new_images": good[60:70],
+        "new_good_images": good[70:130], "good_test_images": good[130:],
+        "scratches": X_unknown[:20], "stains": X_unknown[20:],
+    }  # fmt: skip
+
+
+def draw(pixels, file):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(file, quality=95)
+
+
+@pytest.fixture
+def names(shared, tmp_path, monkeypatch):
+    """The names of one page, in a folder of its own with the files that pages read."""
+    file, given = shared
+    monkeypatch.chdir(tmp_path)
+    for number, (pixels, label) in enumerate(zip(given["X"][:120], given["y"][:120], strict=True)):
+        draw(pixels, tmp_path / "animals" / label / f"{number}.jpg")
+    draw(given["X_new"][0], tmp_path / "new.jpg")
+    return {**given, "detector": skneg.load(file)}
+
+
+@pytest.mark.parametrize("page", WITH_CODE, ids=lambda page: page.name)
+def test_the_code_of_a_page_runs(page, names, capsys):
+    with config_context():  # a page may set scikit-learn's configuration
+        for block in blocks_of(page):
+            if block["mark"]:
+                continue
+            above = page.read_text()[: block.start("code")].count("\n")
+            code = "\n" * above + textwrap.dedent(block["code"])
+            # With the blank lines above it, a traceback names the line of the page.
+            exec(compile(code, str(page), "exec"), names)
+
+
+def test_code_that_is_not_run_is_rare_and_says_why():
+    reasons = [block["reason"].strip() for page in PAGES for block in blocks_of(page) if block["mark"]]
+    assert all(len(reason.split()) >= 3 for reason in reasons)
+    assert len(reasons) <= 2
+
+
+def test_no_block_escapes():
+    for page in PAGES:
+        text = page.read_text()
+        assert len(re.findall(r"```(?:py|python|pycon)\b", text)) == len(blocks_of(page)), page
+        assert text.count("<!-- not run") == sum(bool(block["mark"]) for block in blocks_of(page)), page
+
+
+PACKAGES = [
+    "backbone", "bank", "benchmarks", "cache", "datasets", "detectors", "encoder", "errors", "evidence",
+    "images", "inspection", "metrics", "model_selection", "persistence", "plotting", "prompts", "scores",
+    "threshold", "words",
+]  # fmt: skip
+
+
+def public_names(module):
+    """`__all__`, or what a module without it defines."""
+    if hasattr(module, "__all__"):
+        return module.__all__
+    return [n for n, value in vars(module).items() if n[0] != "_" and is_made_in(value, module)]
+
+
+def is_made_in(value, module):
+    made = inspect.isclass(value) or inspect.isroutine(value) or hasattr(value, "__wrapped__")
+    return made and value.__module__ == module.__name__
+
+
+def directives():
+    text = "\n".join(page.read_text() for page in (ROOT / "docs" / "reference").glob("*.md"))
+    return re.findall(r"^::: (\S+)$", text, re.M)
+
+
+def resolve(path):
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
+@pytest.mark.parametrize("package", ["", *PACKAGES])
+def test_the_reference_has_every_public_name(package):
+    module = importlib.import_module(f"skneg.{package}".rstrip("."))
+    shown = directives()
+    ids = {id(resolve(path)) for path in shown}  # `skneg.Words` and `skneg.words.Words` are one thing
+    missing = [
+        name
+        for name in public_names(module)
+        if f"{module.__name__}.{name}" not in shown and id(getattr(module, name)) not in ids
+    ]
+    assert missing == []
+
+
+def test_the_reference_has_every_public_package():
+    folder = Path(skneg.__file__).parent
+    public = {
+        path.stem for path in folder.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    inner = {"base", "vocabulary"}  # what detectors are made of; OpenSetDetector has its entry
+    assert {name for name in public if not name.startswith("_")} - inner == set(PACKAGES)
+
+
+def test_the_reference_names_nothing_twice():
+    shown = directives()
+    assert len(shown) == len(set(shown)) > 100
