@@ -1,5 +1,6 @@
 """Out-of-distribution detection with CLIP, as scikit-learn estimators."""
 
+from pkgutil import iter_modules
 from typing import Any
 
 from ._registry import DETECTORS, HOLDERS, detector_class
@@ -40,4 +41,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return __all__
+    rooms = [module.name for module in iter_modules(__path__) if not module.name.startswith("_")]
+    return sorted([*__all__, *rooms, "__version__"])

@@ -113,8 +113,7 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
         """
         with noting_models() as used:
             self._check_parameters()
-            class_names = self.class_names if class_names is None else class_names
-            state = fit_state(self, X, y, class_names, groups)
+            state = fit_state(self, X, y, self.class_names if class_names is None else class_names, groups)
         self._state = replace(state, backbone={"name": used[0]} if used else None)
         return self
 
@@ -174,8 +173,8 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n,), float64
-            One-dimensional whatever the number of classes: it answers known or unknown. Tools of scikit-learn
-            that look for scores of classes do not see it, and take `predict_proba` (docs/searches.md).
+            It answers known or unknown, whatever the number of classes. Tools of scikit-learn that look for
+            scores of classes do not see it, and take `predict_proba` (docs/searches.md).
         """
         state, Z = self._see(X)
         return self._score(state, Z) - state.offset_
@@ -261,9 +260,8 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
             If there are fewer than ``1 / contamination - 1`` images of known classes, too few for
             `contamination`; or a label is not among ``classes_``. The detector is then as it was.
         """
-        state = self._fitted()
         self._check_parameters()
-        self._state = recalibrate(self, state, X, y, groups)
+        self._state = recalibrate(self, self._fitted(), X, y, groups)
         return self
 
     def calibrate_unknown(
@@ -271,7 +269,7 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
     ) -> Self:
         """Set the threshold by images that are known to be unknown, beside those that have set it so far.
 
-        Until `calibrate`, `set_vocabulary` or `add_images` sets it by `contamination` again; p-values stay.
+        Until `calibrate`, `set_vocabulary` or `add_images` sets it anew; p-values stay.
 
         Parameters
         ----------
@@ -290,10 +288,10 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
     ) -> Self:
         """Replace the known classes: no prompt is trained, only names go through the text tower.
 
-        Constructor parameters stay as they are. ``offset_`` is computed anew from the images kept from
-        `fit`: each is scored in the new vocabulary with its own class added where it is missing. Where all
-        their classes stay, that is the same threshold; where they go, it carries the old classes'
-        false-alarm rate over, a good guess without a guarantee; images of the new classes give one.
+        Constructor parameters stay. ``offset_`` is computed anew from the images kept from `fit`, each
+        scored in the new vocabulary, with its own class added where it is missing. Where all their classes
+        stay, that is the same threshold; where they go, it carries the old classes' false-alarm rate over,
+        a good guess without a guarantee; images of the new classes give one.
 
         Parameters
         ----------
@@ -320,8 +318,7 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
         Detectors that know classes by images learn from them. The threshold takes them too, unless it comes
         from images that were held out or given to `calibrate` and the detector has learned from the new ones.
         """
-        state = self._fitted()
-        return self._move(state, state.vocabulary, X, y, groups)
+        return self._move(self._fitted(), None, X, y, groups)
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters; ``recipe__n_negative=4`` and the like set a part of one."""
@@ -332,6 +329,12 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
         from .inspection import explain
 
         return explain(self, X)
+
+    def summary(self) -> str:
+        """What was fitted, in a few lines; see `skneg.inspection.summary`."""
+        from .inspection import summary
+
+        return summary(self)
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the fitted detector to one file; see `skneg.persistence.save`."""
@@ -365,11 +368,12 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         return tag(self, super().__sklearn_tags__())
 
-    def _move(self, state: FittedState, vocabulary: Vocabulary, X: Any, y: Any, groups: Any) -> Self:
+    def _move(self, state: FittedState, new: Vocabulary | None, X: Any, y: Any, groups: Any) -> Self:
+        vocabulary = new or state.vocabulary
         if X is not None:
             state = with_images(self, state, vocabulary, X, y, groups)
         elif y is not None or groups is not None:
-            raise InputError("y and groups say nothing without their images, X.")
+            raise InputError("y and groups say nothing without X.")
         state = with_vocabulary(self, state, vocabulary)
         warn_of_absent(state, X is not None)  # an error where the user wants it so: nothing has changed then
         self._state = state

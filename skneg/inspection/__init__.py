@@ -2,7 +2,7 @@
 
 from .._utils import attach
 
-__all__ = ["Explanations", "NearestWords", "explain", "nearest_words"]
+__all__ = ["Explanations", "NearestWords", "explain", "nearest_words", "summary"]
 
 __getattr__, __dir__ = attach(
     __name__,
@@ -11,5 +11,6 @@ __getattr__, __dir__ = attach(
         "NearestWords": "_tables",
         "explain": "_explain",
         "nearest_words": "_nearest_words",
+        "summary": "_summary",
     },
 )
