@@ -25,7 +25,7 @@ _UNKNOWN = re.compile(
     r"|(no|not a) (label|class))( (class|classes|label|images?|near|far|google))?|-1( 0)?"
 )
 _SAME = 1e-5  # largest difference between unit vectors of one image that was encoded twice
-_LINKS = 8  # neighbours of each image that are looked at: enough to link any number of copies
+_LINKS = 8  # neighbours of each image that are looked at
 _COLUMNS = 32  # with fewer, unlike images may lie in one direction
 _NEAR = 1e-3  # their largest distance in a few directions of normal coordinates
 _FEW = 50  # rows of which it is not said that they lie far from all that was seen

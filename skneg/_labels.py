@@ -44,8 +44,8 @@ def read_labels(
     if y is None and detector.training == "none":
         if class_names is None:
             raise VocabularyError("without y, class_names must say which classes are known.")
-        has_bank = getattr(detector, "text_bank", None) is not None  # its rows are in the order of the names
-        vocabulary = name_classes(class_names, keep_order=has_bank)
+        # The rows of a text bank are in the order of the names.
+        vocabulary = name_classes(class_names, keep_order=not tokenizes(detector, {}))
         unknown_label = resolve_unknown_label(detector.unknown_label, vocabulary.labels)
         warn_of_unknown_labels(vocabulary.labels, vocabulary.names, unknown_label)
         return Labelled(vocabulary, unknown_label, rows, None, numbered)
@@ -61,11 +61,11 @@ def read_labels(
         )
     if class_names is None and not detector.reads_names:
         class_names = {label: str(label) for label in seen.tolist()}
+    if class_names is not None and not isinstance(class_names, Mapping):
+        class_names = as_names(class_names)  # an iterator too: it is read more than once
     if seen.dtype.kind != "U":
         _check_numbering(detector, class_names)
     every = np.unique(labels)
-    if class_names is not None and not isinstance(class_names, Mapping):
-        class_names = as_names(class_names)  # an iterator too: it is read more than once
     if (
         isinstance(class_names, list)
         and seen.dtype.kind != "U"

@@ -35,6 +35,10 @@ _CURE = (
     "Say what the classes are: class_names={label: 'name', ...}. Or leave names out of it: "
     "NegPromptDetector(evidence='images'), KNNDetector."
 )
+_ORDER = (
+    "Are class_names in the order of the labels? A mapping of label to name leaves no doubt. If they are, "
+    f"the names say little to this model. {_CURE}"
+)
 
 
 def check_names(detector: Any, learned: Any, names: Sequence[str]) -> None:
@@ -143,11 +147,17 @@ def compare_answers(detector: Any, state: FittedState, Z: Any, of_images: Sequen
         return
     targets = np.array([place[of_images[i]] for i in rows])  # type: ignore[index]
     likeliest = detector._posterior(state, Z[np.array(rows)]).argmax(axis=1)
-    warn_of_disagreement(state.class_names_, targets, likeliest, "labels of X and the detector's answers")
+    warn_of_disagreement(
+        state.class_names_, targets, likeliest, "labels of X and the detector's answers", "Check the labels."
+    )
 
 
 def warn_of_disagreement(
-    names: Sequence[str], targets: np.ndarray, likeliest: np.ndarray, what: str = "labels and names"
+    names: Sequence[str],
+    targets: np.ndarray,
+    likeliest: np.ndarray,
+    what: str = "labels and names",
+    way_out: str = _ORDER,
 ) -> None:
     """Warn where training images and their names agree no better than by chance, or others would fit better.
 
@@ -156,8 +166,8 @@ def warn_of_disagreement(
     names : sequence of str
     targets, likeliest : ndarray of shape (n,), int
         The name of each image, and the one that is nearest to it in the embedding space.
-    what : str
-        What is compared.
+    what, way_out : str
+        What is compared, and what to do.
 
     Warns
     -----
@@ -188,9 +198,8 @@ def warn_of_disagreement(
         row = next(iter(with_others), next((c for c, name in taken.items() if c != name), 0))
         warn(
             f"{what}; another order of the names would give {fits:.0%}: images of {names[row]!r} look like "
-            f"{names[taken[row]]!r}. Are class_names in the order of the labels? A mapping of label to name "
-            f"leaves no doubt. If they are, the names say little to this model. {_CURE}",
+            f"{names[taken[row]]!r}. {way_out}",
             InputWarning,
         )
     elif agree < 1 / k + 0.1:
-        warn(f"{what} (by chance: {1 / k:.0%}): the names say little to this model. {_CURE}", InputWarning)
+        warn(f"{what} (by chance: {1 / k:.0%}). {way_out}", InputWarning)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import sys
 import warnings
@@ -122,6 +123,14 @@ def check_kind(name: str, value: Any, kind: type) -> None:
     """Refuse a value that is not of a class of ours, such as a recipe of another method."""
     if not isinstance(value, kind):
         raise InputTypeError(f"{name} must be a {kind.__name__}, got {value!r}.")
+
+
+def literal(text: str) -> Any:
+    """The Python literal that a text is, or the text."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -189,7 +189,7 @@ class TestSeenImages:
         numbers = np.searchsorted(SORTED, y)
         detector = KNNDetector(random_state=0).fit(X[:60], numbers[:60])
         with pytest.warns(
-            InputWarning, match="labels of X and the detector's answers agree on 0%.*another order"
+            InputWarning, match="labels of X and the detector's answers agree on 0%.*Check the labels"
         ):
             detector.add_images(X[60:], (numbers[60:] + 1) % 6)
 

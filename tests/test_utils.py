@@ -14,6 +14,7 @@ from skneg._utils import (
     check_seed,
     check_templates,
     did_you_mean,
+    literal,
     require,
     unit_rows,
 )
@@ -86,3 +87,9 @@ def test_warnings_point_at_the_line_that_called_skneg(embedded):
         warnings.simplefilter("always")
         KNNDetector(random_state=0).fit(X[:12], y[:12])
     assert {warning.filename for warning in caught} == {__file__}
+
+
+def test_literals_or_text():
+    assert [literal(text) for text in ("1", "None", "[1, 2]", "nouns", "1 +", "'a'")] == [
+        1, None, [1, 2], "nouns", "1 +", "a",
+    ]  # fmt: skip

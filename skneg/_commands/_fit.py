@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import ast
 import sys
 from typing import Any
 
 from .. import load
 from .._registry import DETECTORS, detector_class
-from .._utils import did_you_mean
+from .._utils import did_you_mean, literal
 from ..errors import InputError
 from ._images import labelled
 
 
 def fit(options: Any) -> None:
-    try:
-        cls = detector_class(options.detector)
-    except KeyError:
+    if options.detector not in DETECTORS:
         hint = did_you_mean(options.detector, DETECTORS)
-        raise InputError(f"there is no detector {options.detector!r}.{hint} See skneg detectors.") from None
-    given = {**settings(options.set), **of_model(options)}
+        raise InputError(f"there is no detector {options.detector!r}.{hint} See skneg detectors.")
+    cls = detector_class(options.detector)
+    given = {"verbose": sys.stderr.isatty(), **settings(options.set), **of_model(options)}
     if options.contamination is not None:
         given["contamination"] = options.contamination
     if "random_state" in cls._get_param_names():
         given.setdefault("random_state", options.seed)
     paths, labels, groups = labelled(options.source, options.on_error)
-    detector = cls(**given, verbose=sys.stderr.isatty()).fit(paths, labels, groups=groups)
+    detector = cls(**given).fit(paths, labels, groups=groups)
     _save(detector, options)
 
 
@@ -55,18 +53,10 @@ def settings(pairs: list[str]) -> dict[str, Any]:
         name, equals, value = pair.partition("=")
         if not (name and equals):
             raise InputError(f"--set {pair!r} is not PARAMETER=VALUE.")
-        try:
-            found[name] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            found[name] = value
+        found[name] = literal(value)
     return found
 
 
 def _save(detector: Any, options: Any) -> None:
     detector.save(options.out)
-    n = len(detector.calibration_scores_)
-    print(
-        f"{options.out}: {type(detector).__name__}, {len(detector.classes_)} classes. {n} images set the "
-        f"threshold; about {detector.contamination:.0%} of new images of these classes will be rejected.",
-        file=sys.stderr,
-    )
+    print(f"{options.out}: {detector.summary()}", file=sys.stderr)

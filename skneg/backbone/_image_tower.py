@@ -20,7 +20,7 @@ from ..errors import ImageError, InputWarning, SknegError
 from ._local_features import local_forward
 from ._pixel_range import PixelRange
 
-_DARK = 16 / 255  # a pixel value that nothing in a photograph stays below
+_DARK = 16 / 255  # a pixel value that no whole photograph stays below
 
 
 class ImageTower:

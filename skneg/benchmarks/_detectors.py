@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import joblib
 
 import skneg
 
-from .._utils import did_you_mean
+from .._utils import did_you_mean, literal
 from ..errors import InputError
 
 RECIPES = ("paper", "released")
@@ -116,11 +115,7 @@ def parse_settings(texts: Sequence[str]) -> dict[str, dict[str, Any]]:
         name, dot, parameter = target.rpartition(".")
         if not (equals and dot and parameter):
             raise InputError(f"--set {text!r} is not DETECTOR.parameter=value.")
-        try:
-            parsed = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            parsed = value
-        settings.setdefault(name, {})[parameter] = parsed
+        settings.setdefault(name, {})[parameter] = literal(value)
     return settings
 
 
