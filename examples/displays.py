@@ -19,7 +19,9 @@ from sklearn.pipeline import make_pipeline
 from skneg import CLIPImageEncoder, NegPromptDetector
 from skneg.datasets import SHAPE_NAMES, make_far_ood, make_scenes
 from skneg.plotting import (
+    ConfusionDisplay,
     EmbeddingMapDisplay,
+    ImageGridDisplay,
     OODRocDisplay,
     ScoreHistogramDisplay,
     SimilarityDisplay,
@@ -37,7 +39,7 @@ def main() -> None:
     say = logging.getLogger("displays").info
 
     X_train, y_train = make_scenes(16 * len(KNOWN), shapes=KNOWN, random_state=0)
-    X_test, _ = make_scenes(240, shapes=KNOWN, random_state=1)
+    X_test, y_test = make_scenes(240, shapes=KNOWN, random_state=1)
     ood = {
         "near OOD": make_scenes(240, shapes=NEAR, random_state=2)[0],
         "far OOD": make_far_ood(240, random_state=3),
@@ -47,15 +49,17 @@ def main() -> None:
     ).fit(X_train, y_train)
 
     displays = {
-        "score_histogram": ScoreHistogramDisplay.from_estimator(detector, X_test, ood=ood),
-        "ood_roc": OODRocDisplay.from_estimator(detector, X_test, ood=ood),
-        "similarity": SimilarityDisplay.from_estimator(detector, X_test, ood=ood),
-        "embedding_map": EmbeddingMapDisplay.from_estimator(detector, X_test, ood=ood, random_state=0),
-        "training_curve": TrainingCurveDisplay.from_estimator(detector),
+        "score_histogram.png": ScoreHistogramDisplay.from_estimator(detector, X_test, ood=ood),
+        "ood_roc.png": OODRocDisplay.from_estimator(detector, X_test, ood=ood),
+        "similarity.png": SimilarityDisplay.from_estimator(detector, X_test, ood=ood),
+        "embedding_map.png": EmbeddingMapDisplay.from_estimator(detector, X_test, ood=ood, random_state=0),
+        "training_curve.png": TrainingCurveDisplay.from_estimator(detector),
+        "confusion.png": ConfusionDisplay.from_estimator(detector, X_test, y_test, ood=ood),
+        "image_grid.webp": ImageGridDisplay.from_estimator(detector, ood["near OOD"]),
     }
     args.out.mkdir(parents=True, exist_ok=True)
     for name, display in displays.items():
-        path = args.out / f"{name}.png"
+        path = args.out / name
         display.figure_.savefig(path, dpi=100, pil_kwargs={"optimize": True})
         plt.close(display.figure_)
         say(str(path))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ._doubts import warn_of_seen_images, with_copies
+from ._fitting import with_vocabulary
 from ._labels import known_rows, numbered_groups
 from ._naming import compare_answers
 from ._reading import count_images, read_images
@@ -16,6 +17,19 @@ from ._utils import warn
 from .errors import CalibrationWarning, InputError
 from .threshold import Calibrator, one_of_each
 from .vocabulary import Vocabulary, check_labels
+
+
+def moved(
+    detector: Any, state: FittedState, vocabulary: Vocabulary, X: Any, y: Any, groups: Any
+) -> FittedState:
+    """The state for a vocabulary, its own or another, with more images where some are given."""
+    if X is not None:
+        state = with_images(detector, state, vocabulary, X, y, groups)
+    elif y is not None or groups is not None:
+        raise InputError("y and groups say nothing without X.")
+    state = with_vocabulary(detector, state, vocabulary)
+    warn_of_absent(state, X is not None)  # an error where the user wants it so: nothing has changed then
+    return state
 
 
 def with_images(

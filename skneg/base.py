@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from html import escape
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -12,16 +15,15 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from ._fitting import check_answers, fit_state, label_sets, recalibrate, with_unknown, with_vocabulary
+from ._fitting import check_answers, fit_state, label_sets, recalibrate, with_unknown
 from ._method import Method
-from ._more_images import warn_of_absent, with_images
+from ._more_images import moved
 from ._reading import noting_models, read_images
 from ._sklearn import DOC_LINK, asks_known_or_unknown, refuse_unknown, share_parameters, tag, with_defaults
 from ._state import FittedState
 from ._utils import check_between
-from .errors import InputError
 from .metrics import register_scorers
-from .vocabulary import ClassNames, Vocabulary, mark_unknown, replace_vocabulary
+from .vocabulary import ClassNames, mark_unknown, replace_vocabulary
 
 if TYPE_CHECKING:
     from .inspection import Explanations
@@ -33,8 +35,8 @@ register_scorers()
 class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
     """A classifier that also answers "none of these"; base class of all detectors.
 
-    A subclass fills in the hooks of `skneg._method`. What `fit`, `set_vocabulary` and `calibrate` make is one
-    object, put in place at their end: an error leaves the detector as it was.
+    A subclass fills in the hooks of `skneg._method`. What `fit`, `set_vocabulary` and `calibrate` make is put
+    in place at their end, as one object: an error leaves the detector as it was.
     """
 
     _doc_link_module = "skneg"
@@ -111,10 +113,14 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
         BackboneError
             If the model cannot be had.
         """
+        start = perf_counter()
         with noting_models() as used:
             self._check_parameters()
             state = fit_state(self, X, y, self.class_names if class_names is None else class_names, groups)
         self._state = replace(state, backbone={"name": used[0]} if used else None)
+        if self.verbose:
+            told = "; ".join(self.summary().splitlines())
+            logging.getLogger("skneg").info("%s. Fitted in %.1f s", told, perf_counter() - start)
         return self
 
     def predict(self, X: Any) -> np.ndarray:
@@ -203,9 +209,8 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
         """All classes that each image may well be of; none where it is unlike each of them.
 
         Class c is kept where the p-value of its own score, c in the place of all classes, is above alpha
-        among the own-class scores of the images that have set the threshold. So the class of a new image
-        of a known class is left out with a chance of about alpha, or at most that where these images were
-        held out. `predict` may differ: it asks for the likeliest class, and whether it is any of them.
+        among the own-class scores of the images that have set the threshold. So the class of a new known
+        image is left out with a chance of about alpha, or at most that where these images were held out.
 
         Parameters
         ----------
@@ -232,10 +237,9 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
     def calibrate(self, X: Any = None, y: Any = None, groups: Any = None) -> Self:
         """Set the threshold anew, without any training.
 
-        After ``set_params`` has changed `contamination` or a parameter of the score, which `fit` has used
-        for ``offset_``, ``calibrate()`` brings the threshold up to date; where prompts were cross-fitted and
-        the score has changed, about: fit again, or calibrate with images. With `X` it comes from other
-        images, such as ones of the place where the detector works.
+        ``calibrate()`` brings it up to date after ``set_params`` has changed `contamination` or a parameter
+        of the score (where prompts were cross-fitted and the score has changed, about: fit again). With `X`
+        it comes from other images, such as ones of the place where the detector works.
 
         Parameters
         ----------
@@ -288,10 +292,9 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
     ) -> Self:
         """Replace the known classes: no prompt is trained, only names go through the text tower.
 
-        Constructor parameters stay. ``offset_`` is computed anew from the images kept from `fit`, each
-        scored in the new vocabulary, with its own class added where it is missing. Where all their classes
-        stay, that is the same threshold; where they go, it carries the old classes' false-alarm rate over,
-        a good guess without a guarantee; images of the new classes give one.
+        ``offset_`` is computed anew from the images kept from `fit`, each scored in the new vocabulary, with
+        its own class added where it is missing. Where all their classes stay, that is the same threshold;
+        where they go, a good guess without a guarantee; images of the new classes give one.
 
         Parameters
         ----------
@@ -310,15 +313,18 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
             If a name is empty, duplicate or too long, or the detector cannot take new names.
         """
         state = self._fitted()
-        return self._move(state, replace_vocabulary(class_names, like=state.classes_), X, y, groups)
+        self._state = moved(self, state, replace_vocabulary(class_names, like=state.classes_), X, y, groups)
+        return self
 
     def add_images(self, X: Any, y: Any, groups: Any = None) -> Self:
         """More images of known classes, without training; parameters and errors as of `set_vocabulary`.
 
-        Detectors that know classes by images learn from them. The threshold takes them too, unless it comes
-        from images that were held out or given to `calibrate` and the detector has learned from the new ones.
+        Detectors that know classes by images learn from them. So does the threshold, unless it comes from
+        images that were held out or given to `calibrate`, and the detector has learned from the new ones.
         """
-        return self._move(self._fitted(), None, X, y, groups)
+        state = self._fitted()
+        self._state = moved(self, state, state.vocabulary, X, y, groups)
+        return self
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters; ``recipe__n_negative=4`` and the like set a part of one."""
@@ -335,6 +341,11 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
         from .inspection import summary
 
         return summary(self)
+
+    def _html_repr(self) -> str:
+        """scikit-learn's diagram, below what was fitted."""
+        told = escape(self.summary()) if self.__sklearn_is_fitted__() else "not fitted"
+        return f"<pre>{told}</pre>{super()._html_repr()}"
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the fitted detector to one file; see `skneg.persistence.save`."""
@@ -367,17 +378,6 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
 
     def __sklearn_tags__(self) -> Any:
         return tag(self, super().__sklearn_tags__())
-
-    def _move(self, state: FittedState, new: Vocabulary | None, X: Any, y: Any, groups: Any) -> Self:
-        vocabulary = new or state.vocabulary
-        if X is not None:
-            state = with_images(self, state, vocabulary, X, y, groups)
-        elif y is not None or groups is not None:
-            raise InputError("y and groups say nothing without X.")
-        state = with_vocabulary(self, state, vocabulary)
-        warn_of_absent(state, X is not None)  # an error where the user wants it so: nothing has changed then
-        self._state = state
-        return self
 
     def _fitted(self) -> FittedState:
         check_is_fitted(self)

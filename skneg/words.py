@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
+from tqdm.auto import tqdm
 
 from ._files import pack, read_bytes, unpack, write_bytes
 from ._utils import check_between, check_option
@@ -23,12 +24,18 @@ if TYPE_CHECKING:
 
 WordBank = Sequence[str] | Mapping[str, np.ndarray] | tuple[Sequence[str], np.ndarray]
 
+_AT_A_TIME = 4096  # words between two steps of a progress bar
 _SHIPPED = ("nouns", "adjectives", "nouns and adjectives")
 _ADJECTIVE_TEMPLATE = "this is a {} photo"
 
 
 def embed_names(
-    tower: TextTower, names: Sequence[str], templates: Sequence[str], *, shared_prefix: bool = False
+    tower: TextTower,
+    names: Sequence[str],
+    templates: Sequence[str],
+    *,
+    shared_prefix: bool = False,
+    verbose: bool | int = False,
 ) -> np.ndarray:
     """Unit-norm mean over prompt templates of the names' text embeddings.
 
@@ -42,6 +49,8 @@ def embed_names(
     shared_prefix : bool, default=False
         Whether to compute what stands before the name once for all names, where the tower allows it: many
         times cheaper for long lists, equal up to rounding.
+    verbose : bool, default=False
+        Whether to show a progress bar.
 
     Returns
     -------
@@ -52,20 +61,31 @@ def embed_names(
     VocabularyError
         If a prompt is too long for the tower.
     """
-    total = np.zeros((), dtype=np.float32)
-    for template in templates:
-        prefix, _, suffix = template.partition("{}")
-        if shared_prefix and tower.causal and prefix.strip() and not suffix:
-            from .prompts.encoding import embed_behind
-
-            total = total + embed_behind(tower, prefix.strip(), names)
-        else:
-            total = total + tower.encode([template.format(name) for name in names])
+    total: Any = 0
+    size = len(names) * len(templates)
+    with tqdm(total=size, desc="encoding words", unit="word", disable=not verbose) as bar:
+        for template in templates:
+            parts = []
+            for start in range(0, len(names), _AT_A_TIME):
+                parts.append(_embed_in(tower, template, names[start : start + _AT_A_TIME], shared_prefix))
+                bar.update(len(parts[-1]))
+            total = total + np.concatenate(parts)
     return total / np.linalg.norm(total, axis=1, keepdims=True)
 
 
+def _embed_in(tower: TextTower, template: str, names: Sequence[str], shared_prefix: bool) -> np.ndarray:
+    prefix, _, suffix = template.partition("{}")
+    if shared_prefix and tower.causal and prefix.strip() and not suffix:
+        from .prompts.encoding import embed_behind
+
+        return embed_behind(tower, prefix.strip(), names)
+    return tower.encode([template.format(name) for name in names])
+
+
 @lru_cache(maxsize=8)
-def embed_words(backbone: Backbone, words: tuple[str, ...], templates: tuple[str, ...]) -> np.ndarray:
+def embed_words(
+    backbone: Backbone, words: tuple[str, ...], templates: tuple[str, ...], verbose: bool | int = False
+) -> np.ndarray:
     """Embeddings (w, d) of a word list, read-only, made once for a backbone on this machine.
 
     They are rounded to float16 before anything sees them, so that a file that holds them in float16 gives
@@ -78,7 +98,9 @@ def embed_words(backbone: Backbone, words: tuple[str, ...], templates: tuple[str
     embeddings = _read_kept(file, key)
     if embeddings is None:
         try:
-            embeddings = embed_names(backbone.text_tower, words, templates, shared_prefix=True)
+            embeddings = embed_names(
+                backbone.text_tower, words, templates, shared_prefix=True, verbose=verbose
+            )
         except VocabularyError as error:
             raise VocabularyError(
                 f"the word list has a word that is too long for the text tower: {error}"
@@ -168,11 +190,13 @@ class Words(BaseEstimator):
                 f"words is one string ({self.words!r}); give a sequence of words, or one of {_SHIPPED}."
             )
 
-    def embed(self, backbone: Backbone, templates: Sequence[str]) -> tuple[list[str], np.ndarray]:
+    def embed(
+        self, backbone: Backbone, templates: Sequence[str], verbose: bool | int = False
+    ) -> tuple[list[str], np.ndarray]:
         """The words and their embeddings (w, d); shipped adjectives stand in a template of their own."""
         templates = tuple(templates)
         if not isinstance(self.words, str):
-            return list(self.words), embed_words(backbone, tuple(self.words), templates)
+            return list(self.words), embed_words(backbone, tuple(self.words), templates, verbose)
         from .datasets import load_words
 
         listed = {"nouns": load_words("nouns"), "adjectives": load_words("adjectives")}
@@ -182,9 +206,8 @@ class Words(BaseEstimator):
             taken = set(words)
             own = tuple(word for word in listed[kind] if word not in taken)
             words += own
-            parts.append(
-                embed_words(backbone, own, (_ADJECTIVE_TEMPLATE,) if kind == "adjectives" else templates)
-            )
+            around = (_ADJECTIVE_TEMPLATE,) if kind == "adjectives" else templates
+            parts.append(embed_words(backbone, own, around, verbose))
         return words, parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def choose(

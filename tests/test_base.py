@@ -201,3 +201,27 @@ class TestRefusals:
         with pytest.warns(CalibrationWarning, match="comes from 12 images.*at least 19"):
             few = MCMDetector(model="skneg-tiny").fit(X[:12], class_names=KNOWN)
         assert few.offset_ == few.calibration_scores_[0]
+
+
+def test_a_notebook_shows_what_was_fitted(embedded):
+    X, y = embedded
+    detector = MCMDetector(model="skneg-tiny")
+    assert "not fitted" in detector._repr_html_()
+    y = np.where(y == "star", "<b>star", y)
+    names = {label: "star" if label == "<b>star" else label for label in np.unique(y)}
+    page = detector.fit(X, y, class_names=names)._repr_html_()
+    assert f"{len(X)} images set the threshold" in page
+    assert "sk-container" in page or "sk-top-container" in page
+    named = MCMDetector(model="skneg-tiny").fit(X, y)._repr_html_()
+    assert "&lt;b&gt;star" in named
+    assert "<b>star" not in named
+
+
+def test_verbose_logs_one_line_at_the_end_of_fit(embedded, caplog):
+    caplog.set_level("INFO", "skneg")
+    MCMDetector(model="skneg-tiny").fit(*embedded)
+    assert caplog.messages == []
+    MCMDetector(model="skneg-tiny", verbose=True).fit(*embedded)
+    (line,) = caplog.messages
+    assert line.startswith("MCMDetector with skneg-tiny; ")
+    assert "Fitted in" in line

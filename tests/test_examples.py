@@ -30,7 +30,7 @@ def test_the_demo(run, tmp_path):
 
 def test_the_displays(run, tmp_path):
     run("displays.py")
-    assert len(list(tmp_path.rglob("*.png"))) >= 4
+    assert len(list(tmp_path.rglob("*.png"))) >= 6
 
 
 def draw(place, shape, n=30):

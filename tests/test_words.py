@@ -150,3 +150,14 @@ def test_a_part_of_a_word_list_is_set_without_touching_the_default():
         detector = NegPromptDetector(words=words).set_params(words__fraction=0.5)
         assert (detector.words.words, detector.words.fraction) == (expected, 0.5)
     assert NegPromptDetector.default_words.fraction == 1.0
+
+
+def test_long_lists_have_a_bar_where_it_is_asked_for(capfd):
+    tower = load_backbone("skneg-tiny").text_tower
+    names = [f"thing {number}" for number in range(5000)]
+    quiet = embed_names(tower, names, ["a photo of a {}"], shared_prefix=True)
+    assert capfd.readouterr().err == ""
+    loud = embed_names(tower, names, ["a photo of a {}"], shared_prefix=True, verbose=True)
+    assert "encoding words: 100%" in capfd.readouterr().err
+    np.testing.assert_array_equal(quiet, loud)
+    np.testing.assert_allclose(quiet, embed_names(tower, names, ["a photo of a {}"]), atol=1e-5)

@@ -34,10 +34,10 @@ def _write_answers(options: Any, columns: tuple[str, ...] | None) -> None:
     with _written(options) as write:
         for batch in batches(expanded(options.images), options.batch_size, options.on_error):
             told = detector.explain(batch).to_dict()
-            told.pop("image")
-            names = list(columns or told)
-            for path, *values in zip(batch, *(told[name].tolist() for name in names), strict=True):
-                write({"path": str(path), **dict(zip(names, values, strict=True))})
+            del told["image"]
+            names = ["path", *(columns or (name for name in told if name != "path"))]
+            for values in zip(*(told[name].tolist() for name in names), strict=True):
+                write(dict(zip(names, values, strict=True)))
 
 
 @contextmanager

@@ -97,7 +97,7 @@ batch_size, verbose
         phrases = [f"{word} {broad[i % len(broad)]}" for i, word in enumerate(adjectives)]
         pool = tuple(dict.fromkeys([*nouns, *phrases]))
         templates = tuple(check_templates("templates", self.templates))
-        return list(pool), embed_words(self._backbone(), pool, templates)
+        return list(pool), embed_words(self._backbone(), pool, templates, self.verbose)
 
 
 def _first_of_alike(embeddings: np.ndarray, max_cosine: float) -> np.ndarray:

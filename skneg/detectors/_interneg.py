@@ -105,7 +105,7 @@ batch_size, verbose
 
     def _listed(self) -> tuple[list[str], np.ndarray]:
         settings = self.default_words if self.words is None else self.words
-        return settings.embed(self._backbone(), check_templates("templates", self.templates))
+        return settings.embed(self._backbone(), check_templates("templates", self.templates), self.verbose)
 
     def _learn(self, Z: Any, targets: Any, names: Sequence[str], seed: int, groups: Any) -> dict[str, Any]:
         words, embeddings = self._listed()

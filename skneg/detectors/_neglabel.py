@@ -102,7 +102,9 @@ verbose
         return negatives_beside(self, learned, positive, names, words, candidates)
 
     def _listed(self) -> tuple[list[str], np.ndarray]:
-        return self._words().embed(self._backbone(), check_templates("templates", self.templates))
+        return self._words().embed(
+            self._backbone(), check_templates("templates", self.templates), self.verbose
+        )
 
     def _score(self, state: FittedState, Z: np.ndarray) -> np.ndarray:
         n_groups = min(self.n_groups, len(state.text_bank_.negative))

@@ -221,7 +221,7 @@ class NegPromptDetector(PromptDetector):
         backbone = self._backbone()
         if self.words is None:
             return [], np.empty((0, backbone.text_tower.embed_dim), dtype=np.float32)
-        return as_words(self.words, self.default_words).embed(backbone, [self._template()])
+        return as_words(self.words, self.default_words).embed(backbone, [self._template()], self.verbose)
 
     def _negative_words(
         self, learned: Mapping[str, Any], names: Sequence[str], hand_written: np.ndarray

@@ -86,7 +86,7 @@ batch_size, verbose
         if bank is not None and len(bank.negative):
             return [], bank.negative
         settings = as_words(self.words, self.default_words)
-        return settings.embed(self._backbone(), check_templates("templates", self.templates))
+        return settings.embed(self._backbone(), check_templates("templates", self.templates), self.verbose)
 
     def _learn(self, Z: Any, targets: Any, names: Sequence[str], seed: int, groups: Any) -> dict[str, Any]:
         if as_words(self.words, self.default_words).selection == "text":

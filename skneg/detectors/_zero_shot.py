@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from .._more_images import moved
 from .._utils import check_templates, unit_rows
 from ..bank import TextBank
 from ..errors import InputError, InputTypeError, VocabularyError
@@ -59,7 +60,10 @@ class ZeroShotDetector(TextBankDetector):
         if text_bank is not None:
             state = replace(state, learned={**state.learned, "given_bank_": text_bank})
         has_bank = self._ready_bank(state.learned) is not None  # its rows are in the order of the names
-        return self._move(state, replace_vocabulary(class_names, state.classes_, has_bank), X, y, groups)
+        self._state = moved(
+            self, state, replace_vocabulary(class_names, state.classes_, has_bank), X, y, groups
+        )
+        return self
 
     def _check_parameters(self) -> None:
         super()._check_parameters()

@@ -26,11 +26,17 @@ class ImageSequence(Sequence):
     """Images that are decoded one at a time, when asked for.
 
     Items are RGB Pillow images, or float tensors (3, height, width) that the user has preprocessed.
+
+    Attributes
+    ----------
+    paths : list of str or None
+        Where they lie; "" for an image that came otherwise, None where all did.
     """
 
-    def __init__(self, n: int, load: Callable[[int], Any]) -> None:
+    def __init__(self, n: int, load: Callable[[int], Any], paths: list[str] | None = None) -> None:
         self._n = n
         self._load = load
+        self.paths = paths
 
     def __len__(self) -> int:
         return self._n
@@ -119,6 +125,14 @@ def as_image_sequence(X: Any) -> ImageSequence:
     return sequence
 
 
+def images_or_none(X: Any) -> ImageSequence | None:
+    """`as_image_sequence`, or None where `X` is something else, such as embeddings."""
+    try:
+        return None if is_embeddings(X) else as_image_sequence(X)
+    except (InputError, InputTypeError):
+        return None
+
+
 def _way_out(X: Any) -> str:
     """How to make a sequence of something that is none."""
     if isinstance(X, Mapping):
@@ -131,7 +145,8 @@ def _way_out(X: Any) -> str:
 def _of_items(X: Any, at_hand: bool = False) -> ImageSequence:
     """A sequence of ``X[0]``, ``X[1]`` and so on; `at_hand` where these take no time."""
     # A warning for all, while in the user's own thread, is better than one from each worker's.
-    turned = [i for i, item in enumerate(X) if may_be_turned(_given_image(item))] if at_hand else []
+    given = [_given_image(item) for item in X] if at_hand else []
+    turned = [i for i, item in enumerate(given) if may_be_turned(item)]
     if turned:
         warn_of_turns(turned)
     warned: list[int] = []
@@ -142,7 +157,8 @@ def _of_items(X: Any, at_hand: bool = False) -> ImageSequence:
             warn_of_turns(warned, and_more=True)
         return read_image(item, index)
 
-    return ImageSequence(len(X), lambda i: _load(X[i], i, decode))
+    paths = [os.fspath(item) if isinstance(item, str | os.PathLike) else "" for item in given]
+    return ImageSequence(len(X), lambda i: _load(X[i], i, decode), paths if any(paths) else None)
 
 
 def _load(item: Any, index: int, decode: Callable[[Any, int], Any]) -> Any:
@@ -201,7 +217,7 @@ def _from_ndarray(X: np.ndarray) -> ImageSequence:
     if X.ndim == 2 and X.shape[1] == 1 and X.dtype.kind in "OUST":
         X = X[:, 0]  # one column of a table
     if X.ndim == 1 and X.dtype.kind in "OUST":
-        return _of_items(X, at_hand=X.dtype.kind == "O")
+        return _of_items(X, at_hand=X.dtype.kind in "OU")
     is_planes = X.ndim == 4 and X.shape[1] in CHANNELS and X.shape[3] not in CHANNELS
     if X.ndim == 4 and X.dtype == np.uint8 and not is_planes:
         _check_range(X)

@@ -6,7 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from .._sklearn import unwrap
 from .._state import FittedState
+from ..images import ImageSequence
+from ..images._inputs import images_or_none
 from ..vocabulary import mark_unknown
 from ._nearest_words import names_of_negatives, nearest, row_cosines
 from ._tables import Explanations
@@ -18,6 +21,7 @@ def explain(detector: Any, X: Any) -> Explanations:
     Parameters
     ----------
     detector : fitted detector
+        Or a fitted Pipeline that ends in one, or a search over either.
     X : sequence of images, or array-like of shape (n, d) of floats
         As in `fit`.
 
@@ -25,8 +29,9 @@ def explain(detector: Any, X: Any) -> Explanations:
     -------
     Explanations
         One entry for each image in arrays: the answer, the score and its distance to the threshold,
-        the p-value, the two most likely classes and the nearest negative. Prints as a table;
-        ``to_dict()`` and ``to_frame()`` give the numbers. Detectors that know classes by their
+        the p-value, the two most likely classes and the nearest negative. Prints as a table, with
+        pictures in a notebook; ``to_dict()`` and ``to_frame()`` give the numbers, ``most_suspicious(5)``
+        the images that are least like the known classes. Detectors that know classes by their
         images have no cosines, those without negatives say nothing of them.
 
     Examples
@@ -41,7 +46,16 @@ def explain(detector: Any, X: Any) -> Explanations:
     >>> why.negative_margin.shape
     (3,)
     """
-    state, Z = detector._see(X)
+    detector, prepare = unwrap(detector)
+    images, prepared = images_or_none(X), prepare(X)
+    state, Z = detector._see(images if prepared is X and images is not None else prepared)
+    return explain_seen(detector, state, Z, images)
+
+
+def explain_seen(
+    detector: Any, state: FittedState, Z: Any, images: ImageSequence | None = None
+) -> Explanations:
+    """`explain` of images that are represented already."""
     scores, posterior = detector._score(state, Z), detector._posterior(state, Z)
     rows = np.arange(len(posterior))
     first = posterior.argmax(axis=1)
@@ -58,9 +72,11 @@ def explain(detector: Any, X: Any) -> Explanations:
     if state.unknown_label is not None:
         answer = mark_unknown(answer, scores < state.offset_, state.unknown_label)
     if hasattr(state, "text_bank_"):
-        columns |= _cosines_to_bank(state, _whole_images(detector, Z), first, second)
+        columns |= _cosines_to_bank(state, whole_images(detector, Z), first, second)
     if hasattr(state, "joint_score_"):
         columns |= _parts_of_the_score(detector, state, Z)
+    if images is not None and images.paths is not None:
+        columns["path"] = np.array(images.paths, dtype=object)
     return Explanations(
         answer=answer,
         score=scores,
@@ -68,6 +84,7 @@ def explain(detector: Any, X: Any) -> Explanations:
         p_value=state.calibrator.p_values(scores),
         nearest_class=state.classes_[first],
         nearest_posterior=likeliest,
+        images=images,
         **columns,
     )
 
@@ -114,7 +131,7 @@ def _parts_of_the_score(detector: Any, state: FittedState, Z: np.ndarray) -> dic
     return columns
 
 
-def _whole_images(detector: Any, Z: Any) -> np.ndarray:
+def whole_images(detector: Any, Z: Any) -> np.ndarray:
     """The embeddings (n, d) of represented images."""
     if hasattr(Z, "embeddings"):  # with words of each image
         return Z.embeddings

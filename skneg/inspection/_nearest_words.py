@@ -77,7 +77,7 @@ def nearest_words(
         from ..datasets import load_words
 
         words = load_words("nouns")
-        embeddings = embed_words(detector._backbone(), tuple(words), (template,))
+        embeddings = embed_words(detector._backbone(), tuple(words), (template,), detector.verbose)
     else:
         words, ready = read_word_bank(word_bank)
         embeddings = _embed(detector, words, template) if ready is None else unit_rows(ready, "word_bank")

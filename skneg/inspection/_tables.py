@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from html import escape
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from .._utils import require
+from .._utils import check_at_least, require
+from ..images._thumbnail import thumbnail
 
 _SHOWN = 10  # rows of a printed table
 
@@ -56,6 +59,10 @@ class Explanations:
         The class that the words, and that the training images prefer.
     image : ndarray of shape (n,), int
         Row of X.
+    path : ndarray of shape (n,), object, or None
+        The file of each image; None where no image came as a path.
+    images : sequence of images or None
+        All of X, of which `image` has the rows, for pictures; no column of the tables.
     """
 
     answer: np.ndarray
@@ -83,10 +90,16 @@ class Explanations:
     text_class: np.ndarray | None = None
     image_class: np.ndarray | None = None
     image: np.ndarray | None = None
+    path: np.ndarray | None = None
+    images: Sequence | None = None
 
     def __post_init__(self) -> None:
         if self.image is None:
             object.__setattr__(self, "image", np.arange(len(self.answer)))
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Numbers are kept, images not: how they are loaded cannot be written to a file.
+        return {**vars(self), "images": None}
 
     def __len__(self) -> int:
         return len(self.answer)
@@ -94,24 +107,58 @@ class Explanations:
     def __getitem__(self, rows: Any) -> Explanations:
         """Some of the images: a number, a slice, a mask or row numbers."""
         chosen = np.atleast_1d(np.arange(len(self))[rows])
-        return Explanations(**{name: values[chosen] for name, values in self.to_dict().items()})
+        columns = {name: values[chosen] for name, values in self.to_dict().items()}
+        return Explanations(**columns, images=self.images)
 
     def __iter__(self) -> Iterator[Explanations]:
         return (self[row] for row in range(len(self)))
 
     def to_dict(self) -> dict[str, np.ndarray]:
         """Name and values of each column that the detector has."""
-        columns = {field.name: getattr(self, field.name) for field in fields(self)}
+        columns = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "images"}
         return {name: values for name, values in columns.items() if values is not None}
+
+    def most_suspicious(self, n: int = 10) -> Explanations:
+        """The n images that are least like the known classes, the least like first.
+
+        Parameters
+        ----------
+        n : int, default=10
+            All where there are fewer.
+
+        Returns
+        -------
+        Explanations
+        """
+        check_at_least("n", n, 1, Integral)
+        return self[np.argsort(self.decision, kind="stable")[:n]]
 
     def to_frame(self) -> Any:
         """The columns as a pandas DataFrame, one row for each image."""
         return _frame(self.to_dict())
 
-    def __str__(self) -> str:
+    def pictures(self, size: int = 96) -> list[str]:
+        """Each image as a small picture, a ``data:`` address for a page; "" where X has embeddings only.
+
+        Parameters
+        ----------
+        size : int, default=96
+            Largest side in pixels.
+
+        Returns
+        -------
+        list of str of length n
+        """
+        rows = self.to_dict()["image"].tolist()
+        return ["" if self.images is None else thumbnail(self.images[row], size) for row in rows]
+
+    def _columns(self) -> dict[str, list[str]]:
+        """The table that is shown, as text, of the first few images."""
         shown = self[:_SHOWN]
-        columns = {
-            "image": [str(row) for row in shown.to_dict()["image"]],
+        columns = {"image": [str(row) for row in shown.to_dict()["image"]]}
+        if shown.path is not None:
+            columns["path"] = [path if len(path) <= 40 else f"...{path[-37:]}" for path in shown.path]
+        columns |= {
             "answer": [str(label) for label in shown.answer],
             "decision": [f"{value:+.4g}" for value in shown.decision],
             "p-value": [f"{value:.3f}" for value in shown.p_value],
@@ -139,7 +186,22 @@ class Explanations:
                 f"{word} (cos {cosine:.3f})"
                 for word, cosine in zip(shown.word, shown.word_cosine, strict=True)
             ]
-        return _table(columns, len(self))
+        return columns
+
+    def __str__(self) -> str:
+        return _table(self._columns(), len(self))
+
+    def _repr_html_(self) -> str:
+        """The table with pictures, as notebooks show it."""
+        columns = self._columns()
+        rows = [[escape(cell) for cell in row] for row in zip(*columns.values(), strict=True)]
+        for row, picture in zip(rows, self[:_SHOWN].pictures(64), strict=True):
+            row[0] += f'<br><img src="{picture}" alt="">' if picture else ""
+        head = "".join(f"<th>{escape(title)}</th>" for title in columns)
+        body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+        hidden = len(self) - len(rows)
+        more = f"<p>... and {hidden} more; see to_dict() or to_frame()</p>" if hidden else ""
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
 
     __repr__ = __str__
 

@@ -3,7 +3,9 @@
 from .._utils import attach
 
 _HOMES = {
+    "ConfusionDisplay": "_confusion",
     "EmbeddingMapDisplay": "_embedding_map",
+    "ImageGridDisplay": "_image_grid",
     "OODRocDisplay": "_roc",
     "ScoreHistogramDisplay": "_histogram",
     "SimilarityDisplay": "_similarity",

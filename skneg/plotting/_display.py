@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .._utils import require
+from ..errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,6 +76,18 @@ class Display:
         self.ax_ = ax
         self.figure_ = ax.figure  # type: ignore[assignment]
         return ax
+
+    def _divide(self, ax: Axes | None, figsize: tuple[float, float], n_rows: int, n_columns: int) -> Any:
+        """A grid of panels in the place of the axes, as matplotlib's GridSpec."""
+        ax = self._start(ax, figsize)
+        space = ax.get_subplotspec()
+        if space is None:
+            raise InputError(
+                "ax has no place in a grid, so it cannot be divided among the panels: make it with "
+                "subplots or add_subplot."
+            )
+        ax.set_axis_off()
+        return space.subgridspec(n_rows, n_columns)
 
     def _as_frame(self, columns: Mapping[str, Any]) -> pd.DataFrame:
         return require("pandas", f"{type(self).__name__}.frame").DataFrame(dict(columns))

@@ -139,17 +139,9 @@ class TrainingCurveDisplay(Display):
         """
         stages = {stage: _distinct(terms) for stage, terms in self.stages.items()}
         n_rows = max(map(len, stages.values()))
-        ax = self._start(ax, (6.4, 1.2 + 1.2 * n_rows))
-        space = ax.get_subplotspec()
-        if space is None:
-            raise InputError(
-                "ax has no place in a grid, so it cannot be divided among the panels: make it with "
-                "subplots or add_subplot."
-            )
-        ax.set_axis_off()
+        columns = self._divide(ax, (6.4, 1.2 + 1.2 * n_rows), 1, len(stages))
         from matplotlib.ticker import MaxNLocator
 
-        columns = space.subgridspec(1, len(stages))
         self.axes_, self.lines_ = {}, {}
         for column, (stage, terms) in enumerate(stages.items()):
             rows = columns[column].subgridspec(len(terms), 1)

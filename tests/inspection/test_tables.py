@@ -1,12 +1,15 @@
 """Numbers first, and a table to read."""
 
+import pickle
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 
 from skneg.datasets import SHAPE_NAMES
-from skneg.errors import MissingDependencyError
+from skneg.errors import InputError, MissingDependencyError
 from skneg.inspection._tables import NearestWords
 
 
@@ -71,3 +74,54 @@ def test_a_printed_table_is_aligned_and_says_how_much_it_hides():
     assert repr(words) == str(words)
     assert words.to_dict()["cat"] == {"feline": 0.5, "dog": 0.25}
     assert "class" not in words.to_frame()  # prompts of no class
+
+
+@pytest.fixture(scope="module")
+def files(scenes, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("files") / "<b>&"
+    folder.mkdir()
+    paths = [folder / f"{number}.png" for number in range(12)]
+    for path, pixels in zip(paths, scenes[0], strict=False):
+        Image.fromarray(pixels).save(path)
+    return paths
+
+
+class TestImages:
+    def test_paths_are_a_column_and_stand_in_the_table(self, mcm, files):
+        why = mcm.explain(files)
+        assert why.path.tolist() == [str(path) for path in files]
+        assert why.to_frame()["path"][3] == str(files[3])
+        assert f"...{str(files[3])[-37:]}" in str(why)
+        assert mcm.explain(pd.Series(files)).path.tolist() == why.path.tolist()
+        assert mcm.explain(np.array([str(path) for path in files])).path.tolist() == why.path.tolist()
+
+    def test_other_images_have_no_path(self, mcm, scenes, embedded):
+        for X in (scenes[0][:3], list(scenes[0][:3]), embedded[0][:3]):
+            assert mcm.explain(X).path is None
+
+    def test_the_most_suspicious_stand_first(self, mcm, files):
+        why = mcm.explain(files)
+        worst = why.most_suspicious(3)
+        assert worst.decision.tolist() == sorted(why.decision)[:3]
+        assert worst.path[0] == str(files[worst.image[0]])
+        assert len(why.most_suspicious(100)) == 12
+        with pytest.raises(InputError, match="n must be"):
+            why.most_suspicious(0)
+
+    def test_a_notebook_shows_pictures_and_no_markup_of_names(self, mcm, files):
+        page = mcm.explain(files)._repr_html_()
+        assert page.count('<img src="data:image/jpeg;base64,') == 10
+        assert "and 2 more" in page
+        assert "<b>" not in page
+        assert "&lt;b&gt;&amp;" in page
+
+    def test_embeddings_are_shown_without_pictures(self, mcm, embedded):
+        why = mcm.explain(embedded[0][:3])
+        assert why.pictures() == ["", "", ""]
+        assert "<img" not in why._repr_html_()
+
+    def test_a_pickle_keeps_the_numbers(self, mcm, files):
+        why = pickle.loads(pickle.dumps(mcm.explain(files)))
+        assert why.images is None
+        assert why.path[0] == str(files[0])
+        assert why.pictures()[0] == ""
