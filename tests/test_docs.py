@@ -192,7 +192,7 @@ class TestPageLinks:
 
     def test_a_name_becomes_a_link_with_the_title(self):
         text = self.links["PAGE"].sub(self.links["link"], "as a search does (docs/searches.md).")
-        assert text == "as a search does ([Searches and cross-validation](../searches.md))."
+        assert text == "as a search does ([Searches and Pipelines](../searches.md))."
 
 
 class TestPictures:
