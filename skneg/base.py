@@ -235,7 +235,7 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
         After ``set_params`` has changed `contamination` or a parameter of the score, which `fit` has used
         for ``offset_``, ``calibrate()`` brings the threshold up to date; where prompts were cross-fitted and
         the score has changed, about: fit again, or calibrate with images. With `X` it comes from other
-        images, such as ones of the place where the detector works.
+        images, such as ones of the place where the detector works. See docs/thresholds.md.
 
         Parameters
         ----------
@@ -291,7 +291,7 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
         Constructor parameters stay. ``offset_`` is computed anew from the images kept from `fit`, each
         scored in the new vocabulary, with its own class added where it is missing. Where all their classes
         stay, that is the same threshold; where they go, it carries the old classes' false-alarm rate over,
-        a good guess without a guarantee; images of the new classes give one.
+        a good guess without a guarantee; images of the new classes give one. See docs/new-classes.md.
 
         Parameters
         ----------
