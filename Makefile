@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-slow lint docs tiny benchmark clean
+.PHONY: demo test test-slow lint docs pictures tiny benchmark clean
 
 demo: $(STAMP)  ## the main job on the shipped model: known from unknown images
 	$(BIN)/python examples/demo.py
@@ -22,6 +22,11 @@ lint: $(STAMP)
 
 docs: $(STAMP)  ## the site, in site/; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+pictures: $(STAMP)  ## the pictures of the pages, without a network
+	$(BIN)/python examples/displays.py --out docs/images
+	$(BIN)/python docs/pictures.py
+	$(BIN)/python docs/layout_picture.py
 
 benchmark: $(STAMP)  ## speed of the text encoding, and all detectors on the shipped model
 	$(BIN)/python benchmarks/text_encoding.py

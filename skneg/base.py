@@ -239,7 +239,7 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
 
         ``calibrate()`` brings it up to date after ``set_params`` has changed `contamination` or a parameter
         of the score (where prompts were cross-fitted and the score has changed, about: fit again). With `X`
-        it comes from other images, such as ones of the place where the detector works.
+        it comes from other images, such as ones of the place where it works. See docs/thresholds.md.
 
         Parameters
         ----------
@@ -294,7 +294,7 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
 
         ``offset_`` is computed anew from the images kept from `fit`, each scored in the new vocabulary, with
         its own class added where it is missing. Where all their classes stay, that is the same threshold;
-        where they go, a good guess without a guarantee; images of the new classes give one.
+        where they go, a guess without a guarantee; images of them give one. See docs/new-classes.md.
 
         Parameters
         ----------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+import runpy
 import textwrap
 from pathlib import Path
 
@@ -68,6 +69,7 @@ def shared(default_model_is_tiny, tmp_path_factory):
         "films": np.arange(190) % 38, "X_new": X_new, "y_new": y_new, "X_known": X_known, "X_test": X_known,
         "X_unknown": X_unknown, "X_near": X_unknown, "X_far": make_far_ood(30, random_state=0),
         "embeddings": embeddings, "labels": y, "words": words, "word_embeddings": embeddings[:3],
+        "name_embeddings": embeddings[:3],
         "good_parts": good[:60], "new_parts": good[60:70],
         "good_images": good[:60], "new_images": good[60:70],
         "new_good_images": good[70:130], "good_test_images": good[130:],
@@ -170,3 +172,35 @@ def test_the_reference_has_every_public_package():
 def test_the_reference_names_nothing_twice():
     shown = directives()
     assert len(shown) == len(set(shown)) > 100
+
+
+class TestPageLinks:
+    """Docstrings name a page as "docs/searches.md"; docs/page_links.py makes it a link of the site."""
+
+    links = runpy.run_path(str(ROOT / "docs" / "page_links.py"))
+    sources = sorted(Path(skneg.__file__).parent.rglob("*.py"))
+
+    def test_every_page_that_the_code_names_exists(self):
+        named = {page for file in self.sources for page in self.links["PAGE"].findall(file.read_text())}
+        assert len(named) >= 5
+        assert {page for page in named if not (ROOT / "docs" / page).exists()} == set()
+
+    def test_pages_are_named_in_one_way(self):
+        for file in self.sources:
+            other = re.findall(r"(?<!docs/)\b[\w-]+\.md\b", file.read_text())
+            assert [name for name in other if (ROOT / "docs" / name).exists()] == [], file
+
+    def test_a_name_becomes_a_link_with_the_title(self):
+        text = self.links["PAGE"].sub(self.links["link"], "as a search does (docs/searches.md).")
+        assert text == "as a search does ([Searches and Pipelines](../searches.md))."
+
+
+class TestPictures:
+    def test_the_layout_is_that_of_the_package(self):
+        picture = runpy.run_path(str(ROOT / "docs" / "layout_picture.py"))
+        assert picture["PICTURE"].read_text() == picture["svg"](), "out of date: run `make pictures`"
+
+    def test_how_it_decides_shows_what_is_drawn(self):
+        drawn = {name for name, _ in runpy.run_path(str(ROOT / "docs" / "pictures.py"))["decisions"]()}
+        text = (ROOT / "docs" / "how-it-decides.md").read_text()
+        assert set(re.findall(r"images/how-it-decides/([\w-]+)\.png", text)) == drawn

@@ -35,7 +35,7 @@ class NegPromptDetector(PromptDetector):
 
     The score joins what the prompts say of an image and what the training images say (`skneg.evidence`);
     each counts as much as it knows about the labels of the training images. No image is spent on the
-    threshold: it comes from scores that each training image has without itself.
+    threshold: it comes from scores that each training image has without itself (docs/how-it-decides.md).
 
     The two stages, the prompts and the losses NIS, NPD and NND are those of [1]_. The defaults add words of
     a list as negatives of no class, in the score and in training; positives drawn to the hand-written

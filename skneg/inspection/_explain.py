@@ -16,7 +16,7 @@ from ._tables import Explanations
 
 
 def explain(detector: Any, X: Any) -> Explanations:
-    """What lies behind the answer to each image.
+    """What lies behind the answer to each image; docs/explain.md says how to read it.
 
     Parameters
     ----------
