@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+GALLERY := $(filter-out index,$(basename $(notdir $(wildcard docs/gallery/*.md))))
 
-.PHONY: demo test test-slow lint docs tiny benchmark clean
+.PHONY: demo test test-slow lint docs gallery tiny benchmark clean
 
 demo: $(STAMP)  ## the main job on the shipped model: known from unknown images
 	$(BIN)/python examples/demo.py
@@ -22,6 +23,10 @@ lint: $(STAMP)
 
 docs: $(STAMP)  ## the site, in site/; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+gallery: $(STAMP)  ## run the examples again: pictures and output of docs/gallery
+	set -e; cd docs/images/gallery; for name in $(GALLERY); do \
+	    $(abspath $(BIN))/python ../../../examples/$$name.py >../../gallery/output/$$name.txt; done
 
 benchmark: $(STAMP)  ## speed of the text encoding, and all detectors on the shipped model
 	$(BIN)/python benchmarks/text_encoding.py
