@@ -1,9 +1,10 @@
 """Do words that a caption model reads off an image help to see that it is unknown?
 
-``ZOCDetector`` takes any function from Pillow images to words. So that this runs without a download, the
-shipped model stands in for a caption model: it names the shapes nearest to an image. Its list has the unknown
-shapes too, so the figures show how much words help that fit, not what to expect. The picture shows the scores
-without and with words.
+``ZOCDetector`` takes any function from Pillow images to words. So that this runs
+without a download, the shipped model stands in for a caption model: it names the shapes
+nearest to an image. Its list has the unknown shapes too, so the figures show how much
+words help that fit, not what to expect. The picture shows the scores without and with
+words.
 """
 
 import numpy as np

@@ -1,8 +1,9 @@
 """One class is harder than the others: does each class keep the promised share of its images?
 
-``predict_set`` names all classes that an image may well be of, and leaves the right one out with a chance of
-alpha. By one threshold for all classes the hard ones pay for the easy ones; with ``by_class=True`` each keeps
-its own. The picture shows how often the right class is left out, class by class, and the promise as a line.
+``predict_set`` names all classes that an image may well be of, and leaves the right one
+out with a chance of alpha. By one threshold for all classes the hard ones pay for the
+easy ones; with ``by_class=True`` each keeps its own. The picture shows how often the
+right class is left out, class by class, and the promise as a line.
 """
 
 import numpy as np

@@ -1,9 +1,10 @@
 """Something has changed at the camera: when do we notice?
 
-A p-value says how unusual an image is among images of the known classes: of such images, a share alpha has
-one of alpha or less. In a stream of 900 images, unknown kinds appear after the 500th, one image in four. The
-picture shows the share of small p-values among the last 100 images, and the line that such a share passes by
-chance once in 1,000.
+A p-value says how unusual an image is among images of the known classes: of such
+images, a share alpha has one of alpha or less. In a stream of 900 images, unknown kinds
+appear after the 500th, one image in four. The picture shows the share of small p-values
+among the last 100 images, and the line that such a share passes by chance once in
+1,000.
 """
 
 import numpy as np

@@ -1,8 +1,9 @@
 """Do two detectors that fail in different ways do better together?
 
-One goes by the names, one by distances to the training images. ``ScoreEnsemble`` puts their scores on one
-scale, by where they lie among the scores of known images, and averages them. The picture shows AUROC with 95
-% bootstrap intervals, for other shapes and for images without shapes.
+One goes by the names, one by distances to the training images. ``ScoreEnsemble`` puts
+their scores on one scale, by where they lie among the scores of known images, and
+averages them. The picture shows AUROC with 95 % bootstrap intervals, for other shapes
+and for images without shapes.
 """
 
 from matplotlib import pyplot as plt

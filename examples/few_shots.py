@@ -1,9 +1,9 @@
 """How many images of each class are enough?
 
-A detector learns twelve shapes from 1, 2, 5 and 10 images of each, once by names and images, once by images
-alone. The picture shows how well it tells them from twelve other shapes: AUROC with its 95 % bootstrap
-interval, beside a detector that knows the names only. The intervals are those of the test images, not of the
-choice of the few.
+A detector learns twelve shapes from 1, 2, 5 and 10 images of each, once by names and
+images, once by images alone. The picture shows how well it tells them from twelve other
+shapes: AUROC with its 95 % bootstrap interval, beside a detector that knows the names
+only. The intervals are those of the test images, not of the choice of the few.
 """
 
 import warnings

@@ -1,8 +1,9 @@
 """Which labels of my training images are wrong?
 
-One label in ten is replaced by that of another class. Each image is then judged by a detector that was fitted
-without it: the smaller the posterior of the label that the image has, the sooner somebody should look. The
-picture shows the images to look at first, with the label they have and the class they look like.
+One label in ten is replaced by that of another class. Each image is then judged by a
+detector that was fitted without it: the smaller the posterior of the label that the
+image has, the sooner somebody should look. The picture shows the images to look at
+first, with the label they have and the class they look like.
 """
 
 import numpy as np

@@ -1,8 +1,9 @@
 """The classes change: what does a detector know of new ones by name, and with five images of each?
 
-A detector learns twelve shapes. Then it is given the names of twelve others, and then five images of each of
-these; no prompt is trained again. The picture shows how many images get their right class, how many are
-rejected, and AUROC against twelve shapes that are in no vocabulary.
+A detector learns twelve shapes. Then it is given the names of twelve others, and then
+five images of each of these; no prompt is trained again. The picture shows how many
+images get their right class, how many are rejected, and AUROC against twelve shapes
+that are in no vocabulary.
 """
 
 import numpy as np

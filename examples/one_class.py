@@ -1,9 +1,9 @@
 """Only good parts are known: which new ones are not like them?
 
-The first folder holds images of good parts, each further one a kind of defect, used for testing only. 50 good
-images train the detector, 100 set its threshold again, and the others test it. Without folders, the textiles
-of the package conformal-clip-data are taken where --model sees textiles, else drawn shapes. The picture shows
-the scores.
+The first folder holds images of good parts, each further one a kind of defect, used for
+testing only. 50 good images train the detector, 100 set its threshold again, and the
+others test it. Without folders, the textiles of the package conformal-clip-data are
+taken where --model sees textiles, else drawn shapes. The picture shows the scores.
 """
 
 import argparse

@@ -1,9 +1,9 @@
 """The embeddings are in a file already: can a detector work without any model?
 
-Image features, and text features of the class names and of words that mean no class, are all that is needed.
-Here the shipped model writes such a file; in real work any script with open_clip does, on another machine.
-The picture
-shows the scores: the log odds of the class names against the words.
+Image features, and text features of the class names and of words that mean no class,
+are all that is needed. Here the shipped model writes such a file; in real work any
+script with open_clip does, on another machine. The picture shows the scores: the log
+odds of the class names against the words.
 """
 
 import tempfile

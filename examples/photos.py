@@ -1,8 +1,9 @@
 """Which of my photographs show none of my classes?
 
-The first folder has one folder of images for each known class, named after it; the second holds images of
-anything else. Half of the known images train NegPrompt and zero-shot MCM, the other half test them. Without
-folders, drawn shapes take their place. The picture shows the ROC curve of NegPrompt.
+The first folder has one folder of images for each known class, named after it; the
+second holds images of anything else. Half of the known images train NegPrompt and
+zero-shot MCM, the other half test them. Without folders, drawn shapes take their place.
+The picture shows the ROC curve of NegPrompt.
 """
 
 import argparse

@@ -1,9 +1,9 @@
 """Which detector is best on my data?
 
-Some images of unknown kinds are at hand, labelled "unknown", so a search of scikit-learn can compare
-detectors: each fold fits them on the known images and measures AUROC against the unknown ones. The winner is
-then tested once, on other images and on kinds that had no part in the choice. The picture shows the folds'
-mean and spread.
+Some images of unknown kinds are at hand, labelled "unknown", so a search of
+scikit-learn can compare detectors: each fold fits them on the known images and measures
+AUROC against the unknown ones. The winner is then tested once, on other images and on
+kinds that had no part in the choice. The picture shows the folds' mean and spread.
 """
 
 import numpy as np

@@ -1,8 +1,8 @@
 """Only names of the classes, no labelled image: how far does zero-shot go?
 
-``MCMDetector`` compares images with the names; nothing is trained. A hundred images of the known classes,
-without labels, set the threshold. The picture shows ROC curves against other shapes, and against textures,
-noise and photographs.
+``MCMDetector`` compares images with the names; nothing is trained. A hundred images of
+the known classes, without labels, set the threshold. The picture shows ROC curves
+against other shapes, and against textures, noise and photographs.
 """
 
 import numpy as np
