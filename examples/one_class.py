@@ -27,17 +27,18 @@ if not args.folders and args.model != "skneg-tiny" and find_spec("conformal_clip
 
     args.folders = [nominal_dir(), local_dir(), global_dir()]
 if args.folders:
-    images, *defects = (list_images(folder) for folder in args.folders)
-    names = [folder.name for folder in args.folders[1:]]
+    images = list_images(args.folders[0])
+    defects = {folder.name: list_images(folder) for folder in args.folders[1:]}
 else:
     images = make_scenes(300, shapes=["gear"], random_state=0)[0]
-    defects = [make_scenes(100, shapes=[shape], random_state=1)[0] for shape in ("flower", "ring")]
-    names = ["flower", "ring"]
+    defects = {shape: make_scenes(100, shapes=[shape], random_state=1)[0] for shape in ("flower", "ring")}
+if len(images) <= 150:
+    parser.error(f"{len(images)} good images: 150 train and calibrate, the others are for the test")
 
 encoder = CLIPImageEncoder(model=args.model)
 Z = np.random.default_rng(0).permutation(encoder.transform(images))
 train, fresh, good = np.split(Z, [50, 150])
-bad = {name: encoder.transform(files) for name, files in zip(names, defects, strict=True)}
+bad = {name: encoder.transform(files) for name, files in defects.items()}
 
 detector = NegPromptDetector(evidence="images", model=args.model, random_state=0)
 detector.fit(train, ["good"] * len(train))

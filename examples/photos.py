@@ -23,6 +23,8 @@ parser.add_argument("folders", nargs="*", help="KNOWN OTHER")
 parser.add_argument("--model", help="an open_clip model, or local-dir:FOLDER")
 args = parser.parse_args()
 
+if len(args.folders) not in (0, 2):
+    parser.error("two folders are needed: KNOWN OTHER")
 if args.folders:
     known, other = args.folders
     model = args.model or "ViT-B-16"

@@ -115,6 +115,15 @@ def test_good_images_and_two_kinds_of_defects_in_folders(run, tmp_path, capsys):
     assert all(float(share) > 0.9 for share in re.findall(r"AUROC, \w+: ([\d.]+)", printed))
 
 
+def test_what_cannot_be_split_is_refused(run, photographs, capsys):
+    for script in ("one_class.py", "photos.py"):
+        with pytest.raises(SystemExit):
+            run(FOLDER / script, photographs[0])
+    error = capsys.readouterr().err
+    assert "60 good images" in error
+    assert "two folders" in error
+
+
 def test_good_images_alone(run, tmp_path, capsys):
     draw(tmp_path / "good", "star", 180)
     run(FOLDER / "one_class.py", tmp_path / "good")
