@@ -18,40 +18,33 @@ X, y = make_scenes(240, shapes=SHAPE_NAMES[0:36:3], random_state=0)
 Z = encoder.transform(X)
 known = encoder.transform(make_scenes(300, shapes=SHAPE_NAMES[0:36:3], random_state=1)[0])
 other = encoder.transform(make_scenes(300, shapes=SHAPE_NAMES[1:36:3], random_state=2)[0])
-warnings.simplefilter(
-    "ignore", CalibrationWarning
-)  # one image of a class sets no threshold; AUROC needs none
+# One image of a class sets no threshold, of which skneg warns; AUROC needs none.
+warnings.simplefilter("ignore", CalibrationWarning)
 
 
 def auroc_of(detector):
     scores = detector.score_samples(known), {"other": detector.score_samples(other)}
-    return ood_report(*scores, metrics=["auroc"], random_state=0).to_dict()["other"]
+    report = ood_report(*scores, metrics=["auroc"], random_state=0)
+    return report.values[0, 0], report.low[0, 0], report.high[0, 0]
 
 
-names_only = auroc_of(WordsDetector(model="skneg-tiny").fit(Z, y))["auroc"]
+names_only, *_ = auroc_of(WordsDetector(model="skneg-tiny").fit(Z, y))
 print(f"names only: AUROC {names_only:.3f}")
 
 figure, ax = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
 ax.axhline(names_only, color="#666666", linestyle=":", label="names only (WordsDetector)")
 shots = [1, 2, 5, 10]
-for evidence, color, marker in (("both", "#0072B2", "o-"), ("images", "#D55E00", "s--")):
+for evidence, color, style in (("both", "#0072B2", "o-"), ("images", "#D55E00", "s--")):
     rows = []
     for number in shots:
         few = sample_shots(y, number, random_state=0)
         detector = NegPromptDetector(model="skneg-tiny", evidence=evidence, random_state=0)
-        rows.append(auroc_of(detector.fit(Z[few], y[few])))
-        print(
-            f"{evidence}, {number:>2} a class: AUROC",
-            "{auroc:.3f} [{auroc_low:.3f}, {auroc_high:.3f}]".format(**rows[-1]),
-        )
-    values = [row["auroc"] for row in rows]
-    ends = [
-        [row["auroc"] - row["auroc_low"] for row in rows],
-        [row["auroc_high"] - row["auroc"] for row in rows],
-    ]
-    ax.errorbar(
-        shots, values, ends, fmt=marker, color=color, capsize=4, label=f'NegPrompt, evidence="{evidence}"'
-    )
+        value, low, high = auroc_of(detector.fit(Z[few], y[few]))
+        rows.append((value, value - low, high - value))
+        print(f"{evidence}, {number:>2} a class: AUROC {value:.3f} [{low:.3f}, {high:.3f}]")
+    values, *ends = zip(*rows, strict=True)
+    label = f'NegPrompt, evidence="{evidence}"'
+    ax.errorbar(shots, values, ends, fmt=style, color=color, capsize=4, label=label)
 ax.set(xscale="log", xticks=shots, xticklabels=shots, xlabel="images of each class", ylabel="AUROC")
 ax.minorticks_off()
 ax.legend(loc="lower right")
