@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+GALLERY := $(filter-out index,$(basename $(notdir $(wildcard docs/gallery/*.md))))
 
-.PHONY: demo test test-slow lint docs pictures tiny benchmark clean
+.PHONY: demo test test-slow lint docs pictures gallery tiny benchmark clean
 
 demo: $(STAMP)  ## the main job on the shipped model: known from unknown images
 	$(BIN)/python examples/demo.py
@@ -27,6 +28,10 @@ pictures: $(STAMP)  ## the pictures of the pages, without a network
 	$(BIN)/python examples/displays.py --out docs/images
 	$(BIN)/python docs/pictures.py
 	$(BIN)/python docs/layout_picture.py
+
+gallery: $(STAMP)  ## run the examples again: pictures and output of docs/gallery
+	set -e; cd docs/images/gallery; for name in $(GALLERY); do \
+	    $(abspath $(BIN))/python ../../../examples/$$name.py >../../gallery/output/$$name.txt; done
 
 benchmark: $(STAMP)  ## speed of the text encoding, and all detectors on the shipped model
 	$(BIN)/python benchmarks/text_encoding.py
