@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-slow lint docs tiny benchmark clean
+.PHONY: demo test test-slow lint docs docs-test package tiny benchmark clean
 
 demo: $(STAMP)  ## the main job on the shipped model: known from unknown images
 	$(BIN)/python examples/demo.py
@@ -23,6 +23,17 @@ lint: $(STAMP)
 docs: $(STAMP)  ## the site, in site/; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
+docs-test: $(STAMP)  ## the site, as mkdocs and as zensical build it, in a browser; takes minutes
+	@command -v chromium >/dev/null || \
+	    { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && \
+	      apt-get install -qq --no-install-recommends chromium; } || \
+	    { echo "docs-test needs the browser chromium: as root, apt-get install chromium"; exit 1; }
+	$(BIN)/python -m pip install --quiet --editable '.[dev,browser]'
+	rm -rf site build/zensical && mkdir -p build
+	$(BIN)/zensical build --strict --clean && mv site build/zensical
+	$(MAKE) docs
+	CHROMIUM=$$(command -v chromium) $(BIN)/python -m pytest -m browser tests/browser
+
 benchmark: $(STAMP)  ## speed of the text encoding, and all detectors on the shipped model
 	$(BIN)/python benchmarks/text_encoding.py
 	$(BIN)/python -m skneg.benchmarks scenes
@@ -38,4 +49,4 @@ $(STAMP): pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) site demo-output benchmark-* build dist
+	rm -rf $(VENV) .cache site demo-output benchmark-* build dist
