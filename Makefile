@@ -34,6 +34,9 @@ docs-test: $(STAMP)  ## the site, as mkdocs and as zensical build it, in a brows
 	$(MAKE) docs
 	CHROMIUM=$$(command -v chromium) $(BIN)/python -m pytest -m browser tests/browser
 
+package: $(STAMP)  ## wheel and sdist in dist/, looked into, and the wheel used in an empty environment
+	$(BIN)/python .ci/package.py
+
 benchmark: $(STAMP)  ## speed of the text encoding, and all detectors on the shipped model
 	$(BIN)/python benchmarks/text_encoding.py
 	$(BIN)/python -m skneg.benchmarks scenes
