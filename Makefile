@@ -24,7 +24,7 @@ docs: $(STAMP)  ## the site, in site/; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 docs-test: $(STAMP)  ## the site, as mkdocs and as zensical build it, in a browser; takes minutes
-	@command -v chromium >/dev/null || \
+	@[ -n "$$CHROMIUM" ] || command -v chromium >/dev/null || \
 	    { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && \
 	      apt-get install -qq --no-install-recommends chromium; } || \
 	    { echo "docs-test needs the browser chromium: as root, apt-get install chromium"; exit 1; }
@@ -32,7 +32,7 @@ docs-test: $(STAMP)  ## the site, as mkdocs and as zensical build it, in a brows
 	rm -rf site build/zensical && mkdir -p build
 	$(BIN)/zensical build --strict --clean && mv site build/zensical
 	$(MAKE) docs
-	CHROMIUM=$$(command -v chromium) $(BIN)/python -m pytest -m browser tests/browser
+	CHROMIUM=$${CHROMIUM:-$$(command -v chromium)} $(BIN)/python -m pytest -m browser tests/browser
 
 package: $(STAMP)  ## wheel and sdist in dist/, looked into, and the wheel used in an empty environment
 	$(BIN)/python .ci/package.py
