@@ -12,8 +12,8 @@ demo: $(STAMP)  ## the main job on the shipped model: known from unknown images
 test: $(STAMP)  ## all tests but the slow ones
 	$(BIN)/python -m pytest
 
-test-slow: $(STAMP)  ## the slow ones as well
-	$(BIN)/python -m pytest -m ""
+test-slow: $(STAMP)  ## the slow ones as well, but not those in a browser
+	$(BIN)/python -m pytest -m "not browser"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
