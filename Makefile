@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 GALLERY := $(filter-out index,$(basename $(notdir $(wildcard docs/gallery/*.md))))
 
-.PHONY: demo test test-slow lint docs pictures gallery tiny benchmark clean
+.PHONY: demo test test-slow lint docs docs-test pictures gallery package tiny benchmark clean
 
 demo: $(STAMP)  ## the main job on the shipped model: known from unknown images
 	$(BIN)/python examples/demo.py
@@ -13,8 +13,8 @@ demo: $(STAMP)  ## the main job on the shipped model: known from unknown images
 test: $(STAMP)  ## all tests but the slow ones
 	$(BIN)/python -m pytest
 
-test-slow: $(STAMP)  ## the slow ones as well
-	$(BIN)/python -m pytest -m ""
+test-slow: $(STAMP)  ## the slow ones as well, but not those in a browser
+	$(BIN)/python -m pytest -m "not browser"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -33,6 +33,20 @@ gallery: $(STAMP)  ## run the examples again: pictures and output of docs/galler
 	set -e; cd docs/images/gallery; for name in $(GALLERY); do \
 	    $(abspath $(BIN))/python ../../../examples/$$name.py >../../gallery/output/$$name.txt; done
 
+docs-test: $(STAMP)  ## the site, as mkdocs and as zensical build it, in a browser; takes minutes
+	@[ -n "$$CHROMIUM" ] || command -v chromium >/dev/null || \
+	    { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && \
+	      apt-get install -qq --no-install-recommends chromium; } || \
+	    { echo "docs-test needs the browser chromium: as root, apt-get install chromium"; exit 1; }
+	$(BIN)/python -m pip install --quiet --editable '.[dev,browser]'
+	rm -rf site build/zensical && mkdir -p build
+	$(BIN)/zensical build --strict --clean && mv site build/zensical
+	$(MAKE) docs
+	CHROMIUM=$${CHROMIUM:-$$(command -v chromium)} $(BIN)/python -m pytest -m browser tests/browser
+
+package: $(STAMP)  ## wheel and sdist in dist/, looked into, and the wheel used in an empty environment
+	$(BIN)/python .ci/package.py
+
 benchmark: $(STAMP)  ## speed of the text encoding, and all detectors on the shipped model
 	$(BIN)/python benchmarks/text_encoding.py
 	$(BIN)/python -m skneg.benchmarks scenes
@@ -48,4 +62,4 @@ $(STAMP): pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) site demo-output benchmark-* build dist
+	rm -rf $(VENV) .cache site demo-output benchmark-* build dist

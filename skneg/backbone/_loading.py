@@ -18,6 +18,7 @@ from huggingface_hub.utils import get_session
 
 from .._utils import did_you_mean
 from ..errors import BackboneError, InputError
+from ._download import announce_download
 from ._fingerprint import hash_weights, settings_of
 from ._image_tower import ImageTower
 from ._text_tower import TextTower
@@ -170,6 +171,8 @@ def _load(model: str, pretrained: str | None, device: torch.device, dtype: torch
     name = model if pretrained is None else f"{model}/{pretrained}"
     is_local = source.startswith("local-dir:") or (pretrained is not None and os.path.isfile(pretrained))
     is_cut_off = not is_local and not _hub_answers()
+    if not (is_local or is_cut_off):
+        announce_download(source, pretrained)
     try:
         with _quiet_open_clip(), _from_cache_alone() if is_cut_off else nullcontext():
             network = open_clip.create_model(

@@ -1,0 +1,42 @@
+"""How large a model's weights are and where they go, said before they are downloaded."""
+
+from __future__ import annotations
+
+import logging
+
+import open_clip
+from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
+from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
+
+logger = logging.getLogger(__name__)
+
+
+def announce_download(model: str, pretrained: str | None) -> None:
+    """Log what is about to be downloaded from the hub; nothing if it is here already, or not there."""
+    repository, names = _weights(model, pretrained)
+    if not repository or any(try_to_load_from_cache(repository, name) for name in names):
+        return
+    for name in names:
+        try:
+            size = get_hf_file_metadata(hf_hub_url(repository, name)).size
+        except Exception:  # open_clip asks for the file itself, and its error is the one to show
+            continue
+        if size:
+            logger.warning(
+                "Downloading %s of %s: %.1f MB, to %s", name, repository, size / 1e6, constants.HF_HUB_CACHE
+            )
+        return
+
+
+def _weights(model: str, pretrained: str | None) -> tuple[str, list[str]]:
+    """Repository and file names, the first that exists is taken, as open_clip takes them."""
+    if model.startswith("hf-hub:"):
+        repository, name = model.removeprefix("hf-hub:"), ""
+    else:
+        # "owner/repository/" or "owner/repository/file"
+        place = open_clip.get_pretrained_cfg(model, pretrained or "").get("hf_hub") or ""
+        repository, _, name = place.rpartition("/")
+    if name in ("", HF_WEIGHTS_NAME):
+        return repository, [HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME]
+    stem = name.removesuffix(".bin").removesuffix(".pth")
+    return repository, [name] if stem == name else [f"{stem}.safetensors", name]
