@@ -12,6 +12,7 @@ from .._utils import require
 
 OPSET = 18
 _IR_VERSION = 10  # of the oldest onnxruntime that is of use
+_LARGE = 1000  # values
 ROWS = "n"  # what the dimension of the rows is called
 
 
@@ -32,16 +33,22 @@ class Graph:
     def __init__(self, prefix: str = "") -> None:
         self._prefix = prefix
         self._nodes: list[Any] = []
-        self._constants: dict[tuple[Any, ...], Any] = {}
+        self._constants: list[Any] = []
+        self._names: dict[tuple[Any, ...], str] = {}
 
     def constant(self, value: Any, dtype: Any = None) -> str:
-        """The name of a constant."""
+        """The name of a constant; a large one of float64 that float32 holds exactly is kept so."""
         array = np.asarray(value, dtype=dtype)
         key = (array.dtype.str, array.shape, sha256(array.tobytes()).digest())
-        if key not in self._constants:
-            name = f"{self._prefix}constant_{len(self._constants)}"
-            self._constants[key] = onnx_package("onnx.numpy_helper").from_array(array, name)
-        return self._constants[key].name
+        if key not in self._names:
+            with np.errstate(over="ignore"):
+                halved = array.astype(np.float32) if array.dtype == np.float64 else array
+            if array.size > _LARGE and halved.dtype != array.dtype and np.array_equal(halved, array):
+                self._names[key] = self.node("Cast", self.constant(halved), to=self.kind(np.float64))
+            else:
+                name = self._names[key] = f"{self._prefix}constant_{len(self._constants)}"
+                self._constants.append(onnx_package("onnx.numpy_helper").from_array(array, name))
+        return self._names[key]
 
     def kind(self, dtype: Any) -> int:
         """What ONNX calls a type of numpy."""
@@ -76,7 +83,7 @@ class Graph:
             "skneg",
             [described(name, *what) for name, what in inputs.items()],
             [described(name, value.dtype, value.shape[1:]) for name, value in outputs.items()],
-            [constant for constant in self._constants.values() if constant.name in needed],
+            [constant for constant in self._constants if constant.name in needed],
         )
         opset = [helper.make_opsetid("", OPSET)]
         return helper.make_model(graph, opset_imports=opset, ir_version=_IR_VERSION)

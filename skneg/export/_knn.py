@@ -19,8 +19,8 @@ def trace_knn(detector: Any, state: Any, Z: Traced) -> tuple[Traced, Traced]:
     is_copy = distances == 0.0  # of the image itself: nothing else counts beside it
     weights = 1 / np.where(is_copy, 1.0, distances)
     weights = np.where(is_copy[:, :1], is_copy.astype(np.float64), weights)
-    of_class = np.eye(len(state.classes_))[targets]
-    votes = (weights[:, :, None] * _rows_of(of_class, nearest)).sum(axis=1)
+    is_of = _rows_of(targets, nearest)[:, :, None] == np.arange(len(state.classes_))
+    votes = (weights[:, :, None] * is_of.astype(np.float64)).sum(axis=1)
     return -distances[:, k - 1], votes / votes.sum(axis=1, keepdims=True)
 
 
@@ -33,6 +33,6 @@ def _smallest(x: Traced, k: int) -> tuple[Traced, Traced]:
     return Traced(x.graph, values, names[0]), Traced(x.graph, columns, names[1])
 
 
-def _rows_of(table: np.ndarray, rows: Traced) -> Traced:
+def _rows_of(table: np.ndarray, rows: Traced) -> Any:
     name = rows.graph.node("Gather", rows.graph.constant(table), rows.name, axis=0)
     return Traced(rows.graph, table[rows.value], name)

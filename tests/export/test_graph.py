@@ -36,6 +36,16 @@ def test_a_constant_is_held_once():
     assert len({graph.constant(value) for value in (1, 1.0, [1.0], np.float32(1))}) == 4
 
 
+@pytest.mark.parametrize(("value", "bytes_of_one"), [(0.5, 4), (0.1, 8), (1e300, 8)])
+def test_a_large_constant_is_halved_where_nothing_is_lost(value, bytes_of_one):
+    large, graph = np.full((40, 50), value), Graph()
+    graph.node("Add", "x", graph.constant(large), output="y")
+    model = graph.model({"x": (np.float64, (50,))}, {"y": large})
+    assert 0 < model.ByteSize() - 2000 * bytes_of_one < 1000
+    zeros = np.zeros((40, 50))
+    assert (ReferenceEvaluator(model).run(None, {"x": zeros})[0] == value).all()
+
+
 def test_a_node_with_several_outputs_names_each():
     names = Graph().node("TopK", "x", "k", n_outputs=2)
     assert len(set(names)) == 2
