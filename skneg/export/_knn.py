@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ._traced import Traced
+from ._traced import Traced, with_rows
 
 
 def trace_knn(detector: Any, state: Any, Z: Traced) -> tuple[Traced, Traced]:
@@ -19,8 +19,7 @@ def trace_knn(detector: Any, state: Any, Z: Traced) -> tuple[Traced, Traced]:
     is_copy = distances == 0.0  # of the image itself: nothing else counts beside it
     weights = 1 / np.where(is_copy, 1.0, distances)
     weights = np.where(is_copy[:, :1], is_copy.astype(np.float64), weights)
-    is_of = _rows_of(targets, nearest)[:, :, None] == np.arange(len(state.classes_))
-    votes = (weights[:, :, None] * is_of.astype(np.float64)).sum(axis=1)
+    votes = _sums(weights, _rows_of(targets, nearest), len(state.classes_))
     return -distances[:, k - 1], votes / votes.sum(axis=1, keepdims=True)
 
 
@@ -33,6 +32,15 @@ def _smallest(x: Traced, k: int) -> tuple[Traced, Traced]:
     return Traced(x.graph, values, names[0]), Traced(x.graph, columns, names[1])
 
 
-def _rows_of(table: np.ndarray, rows: Traced) -> Any:
+def _sums(values: Any, classes: Traced, n_classes: int) -> Traced:
+    """The sum (n, n_classes) of each class's values in each row."""
+    sums = np.zeros((len(values), n_classes))
+    zeros = with_rows(sums, like=values)
+    np.add.at(sums, (np.arange(len(values))[:, None], classes.value), values.value)
+    names = zeros.name, classes.name, values.name
+    return Traced(values.graph, sums, values.graph.node("ScatterElements", *names, axis=1, reduction="add"))
+
+
+def _rows_of(table: np.ndarray, rows: Traced) -> Traced:
     name = rows.graph.node("Gather", rows.graph.constant(table), rows.name, axis=0)
     return Traced(rows.graph, table[rows.value], name)
