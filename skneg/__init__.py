@@ -1,5 +1,6 @@
 """Out-of-distribution detection with CLIP, as scikit-learn estimators."""
 
+from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
 
@@ -37,9 +38,14 @@ _getattr, _ = attach(__name__, _HOMES)
 
 
 def __getattr__(name: str) -> Any:
+    if name in _rooms():  # so that `import skneg` is enough for skneg.report.html
+        return import_module(f"skneg.{name}")
     return detector_class(name) if name in {**DETECTORS, **HOLDERS} else _getattr(name)
 
 
 def __dir__() -> list[str]:
-    rooms = [module.name for module in iter_modules(__path__) if not module.name.startswith("_")]
-    return sorted([*__all__, *rooms, "__version__"])
+    return sorted([*__all__, *_rooms(), "__version__"])
+
+
+def _rooms() -> list[str]:
+    return [module.name for module in iter_modules(__path__) if not module.name.startswith("_")]

@@ -76,6 +76,11 @@ def unit_rows(X: np.ndarray, name: str = "X") -> np.ndarray:
         if bad.any():
             row = int(bad.reshape(len(X), -1).any(axis=1).argmax())
             raise InputError(f"Input {name} contains {what}, first in row {row}.")
+    return scaled_rows(X, largest)
+
+
+def scaled_rows(X: np.ndarray, largest: np.ndarray) -> np.ndarray:
+    """What `unit_rows` makes of float64 rows whose largest entry is known, and neither 0 nor infinite."""
     with np.errstate(over="ignore"):
         is_unit = np.abs(np.linalg.norm(X, axis=-1, keepdims=True) - 1) < 1e-6
     X = np.where(is_unit, X, X / largest)

@@ -20,15 +20,15 @@ References
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import log_softmax, logsumexp
 
+from ._softmax import log_softmax, logsumexp
 from .errors import InputError
 
 
 def _scaled(cosines: np.ndarray, temperature: float) -> np.ndarray:
     if temperature is None or not temperature > 0:
         raise InputError(f"temperature must be positive, got {temperature!r}.")
-    return np.asarray(cosines, dtype=np.float64) / temperature
+    return np.divide(cosines, temperature, dtype=np.float64)
 
 
 def _log_share(logits: np.ndarray, columns: np.ndarray) -> np.ndarray:
@@ -192,7 +192,7 @@ def max_logit(cosines: np.ndarray) -> np.ndarray:
     ndarray of shape (n,), float64
         In [-1, 1].
     """
-    return np.asarray(cosines, dtype=np.float64).max(axis=1)
+    return _scaled(cosines, 1.0).max(axis=1)
 
 
 def energy(cosines: np.ndarray, temperature: float = 0.01) -> np.ndarray:
@@ -366,9 +366,9 @@ def clipn_ctw(positive_cosines: np.ndarray, no_cosines: np.ndarray, temperature:
     ndarray of shape (n,), float64
         In (-inf, 0].
     """
-    lead = _scaled(positive_cosines, temperature) - _scaled(no_cosines, temperature)
-    best = np.asarray(positive_cosines).argmax(axis=1)
-    return -np.logaddexp(0, -lead[np.arange(len(lead)), best])
+    positives = _scaled(positive_cosines, temperature)
+    lead = positives - _scaled(no_cosines, temperature)
+    return -np.logaddexp(0, -lead[np.arange(len(lead)), positives.argmax(axis=1)])
 
 
 def clipn_atd(positive_cosines: np.ndarray, no_cosines: np.ndarray, temperature: float = 0.01) -> np.ndarray:

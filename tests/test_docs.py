@@ -124,8 +124,8 @@ def test_no_block_escapes():
 
 PACKAGES = [
     "backbone", "bank", "benchmarks", "cache", "datasets", "detectors", "encoder", "errors", "evidence",
-    "images", "inspection", "metrics", "model_selection", "persistence", "plotting", "prompts", "scores",
-    "threshold", "words",
+    "export", "images", "inspection", "metrics", "model_selection", "persistence", "plotting", "prompts",
+    "scores", "threshold", "words",
 ]  # fmt: skip
 
 

@@ -17,6 +17,7 @@ LONGER = {
     "demo": "`make demo`",
     "displays": "draws the pictures of docs/displays.md",
 }  # no page in the gallery
+LIMITS = {"serve": 80}  # a service of 40 lines, and who asks it
 GALLERY = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in LONGER)
 
 
@@ -51,12 +52,12 @@ def test_an_example_draws_its_picture_and_prints_what_the_gallery_shows(name, ru
 @pytest.mark.parametrize("name", GALLERY)
 def test_an_example_is_short_and_has_its_page_with_a_small_picture(name):
     script = (FOLDER / f"{name}.py").read_text()
-    assert 20 <= len(script.splitlines()) <= 60
+    assert 20 <= len(script.splitlines()) <= LIMITS.get(name, 60)
     page = (ROOT / "docs" / "gallery" / f"{name}.md").read_text()
     for part in (f'--8<-- "examples/{name}.py"', f'--8<-- "docs/gallery/output/{name}.txt"', f"{name}.png"):
         assert part in page
     assert f"]({name}.md)" in (ROOT / "docs" / "gallery" / "index.md").read_text()
-    assert (ROOT / "docs" / "images" / "gallery" / f"{name}.png").stat().st_size < 60_000
+    assert (ROOT / "docs" / "images" / "gallery" / f"{name}.png").stat().st_size < 80_000
 
 
 def test_the_gallery_has_nothing_without_a_script():

@@ -19,7 +19,7 @@ PACKAGE = Path(skneg.__file__).parent
 # From the ground up: a room may import the rooms that stand before it, and itself. The package's own
 # `__init__` and `__main__` stand above all.
 FLOORS = [
-    ["errors", "_utils", "_sklearn", "_files", "_registry"],
+    ["errors", "_utils", "_softmax", "_sklearn", "_files", "_registry"],
     ["images", "vocabulary", "bank", "scores", "backbone"],
     ["threshold", "_state"],
     ["evidence", "cache", "encoder", "datasets", "prompts", "words", "metrics", "model_selection"],
@@ -36,7 +36,7 @@ FLOORS = [
         "base",
         "detectors",
     ],
-    ["plotting", "benchmarks", "_commands", "__main__"],
+    ["plotting", "export", "benchmarks", "_commands", "__main__"],
 ]
 HEIGHT = {room: i for i, room in enumerate(room for floor in FLOORS for room in floor)}
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -7,8 +7,8 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import softmax
 
+from .._softmax import softmax
 from .._utils import check_at_least, check_between, check_option
 from ..scores import energy, max_logit, mcm
 from ._features import FeatureDetector, training_rows

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import softmax
 
+from .._softmax import softmax
 from ._features import FeatureDetector, training_rows
 
 if TYPE_CHECKING:

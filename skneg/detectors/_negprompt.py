@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from scipy.special import softmax
 from sklearn.utils import gen_batches
 
+from .._softmax import softmax
 from .._utils import check_at_least, check_option
 from ..bank import TextBank
 from ..errors import VocabularyError
@@ -341,8 +341,9 @@ class NegPromptDetector(PromptDetector):
             scale = temperature if self.score_func == "odds" else 1.0
 
         def score(positive: np.ndarray, negative: np.ndarray, words: np.ndarray) -> np.ndarray:
-            for row, place in zip(positive, places):  # noqa: B905
-                row[place] = -np.inf
+            if struck_out is not None:
+                for row, place in zip(positive, places):  # noqa: B905
+                    row[place] = -np.inf
             if self.score_func == "odds":
                 return negative_odds(positive, negative, words, scale, self.negative_weight)
             return negprompt(positive, np.concatenate([negative, words], axis=1), scale)

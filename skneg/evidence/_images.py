@@ -124,7 +124,7 @@ class ImageEvidence:
         return more, evidence
 
     def _whiten(self, Z: np.ndarray) -> np.ndarray:
-        return (np.asarray(Z, dtype=np.float64) - self.centre) @ self.whitener.astype(np.float64)
+        return np.subtract(Z, self.centre, dtype=np.float64) @ self.whitener.astype(np.float64)
 
 
 def _float32(*arrays: np.ndarray) -> tuple[Any, Any, Any]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
-from scipy.special import log_softmax, logsumexp, softmax
 
+from .._softmax import log_softmax, logsumexp, softmax
 from .._utils import warn
 from ..errors import CalibrationWarning, InputError
 from ._images import N_FOLDS, ImageEvidence, cross_fit, groups_of_classes
@@ -198,16 +198,12 @@ class JointScore:
         width = len(self.images.centre)
         if Z.shape[1] != width:
             raise InputError(f"the images have embeddings of {Z.shape[1]} columns, those of fit had {width}.")
-        known = Z.evidence if isinstance(Z, CrossFitted) else self.images(Z)
+        known = (Z.evidence if isinstance(Z, CrossFitted) else self.images(Z)).astype(np.float64)
         if list(names) == self.names:
-            return np.asarray(known, dtype=np.float64)
+            return known
         place = {name: i for i, name in enumerate(self.names)}
-        found = [(column, place[name]) for column, name in enumerate(names) if name in place]
-        evidence = np.full((len(known), len(names)), np.nan)
-        if found:
-            columns, sources = map(list, zip(*found, strict=True))
-            evidence[:, columns] = known[:, sources]
-        return evidence
+        sources = [place.get(name, 0) for name in names]
+        return np.where([name in place for name in names], known[:, sources], np.nan)
 
     def logits(self, logits: np.ndarray, evidence: np.ndarray) -> np.ndarray:
         """Logits (n, k) of the posterior."""
