@@ -1,8 +1,16 @@
-"""Why a detector answers as it does, what its prompts mean, what to call the unknown: functions on any detector."""
+"""Why a detector answers so, what prompts mean, names for the unknown: functions on any detector."""
 
 from .._utils import attach
 
-__all__ = ["Explanations", "NearestWords", "Suggestions", "explain", "nearest_words", "suggest_classes", "summary"]
+__all__ = [
+    "Explanations",
+    "NearestWords",
+    "Suggestions",
+    "explain",
+    "nearest_words",
+    "suggest_classes",
+    "summary",
+]
 
 __getattr__, __dir__ = attach(
     __name__,

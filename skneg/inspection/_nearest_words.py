@@ -95,8 +95,8 @@ def embedded_words(
             embeddings = unit_rows(ready, parameter)
     if embeddings.shape[1] != width:
         raise InputError(
-            f"the words have embeddings of {embeddings.shape[1]} columns, those of the detector have {width}: "
-            f"give {parameter}=(words, embeddings) of the same model."
+            f"the words have embeddings of {embeddings.shape[1]} columns, the detector's have {width}: give "
+            f"{parameter}=(words, embeddings) of the same model."
         )
     return words, embeddings
 

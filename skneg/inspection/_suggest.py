@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
+from scipy.special import softmax
 from sklearn.metrics import adjusted_rand_score
 from sklearn.metrics.pairwise import cosine_distances
+from sklearn.preprocessing import normalize
+from sklearn.utils import gen_batches
 
 from .._state import FittedState
 from .._utils import check_at_least, check_between, check_option, check_templates, unit_rows
@@ -19,12 +23,14 @@ from ._explain import _whole_images
 from ._nearest_words import embedded_words, nearest
 from ._tables import Suggestions
 
-# What `min_cosine` is where the known classes do not tell: of 0.3, 0.4 and 0.5 the best for known classes
-# that were hidden (benchmarks/suggestions.py --choose).
+# Chosen by hiding known classes (benchmarks/suggestions.py --choose), of 0.3, 0.4 and 0.5: for embeddings
+# alone, where the known classes tell nothing.
 _USUAL_COSINE = 0.3
+_TEMPERATURE = 0.01  # CLIP's own; detectors that know classes by images have none
 _MOST_KNOWN = 5000  # known images that are compared with each other: 200 MB
 _MOST = 20_000  # images to group
 _LEVELS = 400  # cuts of the tree that are tried
+_CELLS = 2**22  # cosines to words at a time
 
 
 def suggest_classes(
@@ -35,15 +41,17 @@ def suggest_classes(
     *,
     min_images: int = 3,
     min_cosine: float | None = None,
+    evidence: str = "auto",
     template: str = "a photo of a {}",
 ) -> Suggestions:
     """Groups of unknown images, with words that may name them: candidates for new classes.
 
-    Groups come from average-linkage clustering of the embeddings after the mean direction of known and
-    unknown images has been taken off. Two groups are joined while the mean cosine between their images is
-    at least `min_cosine`. That figure comes from the known classes: it is the one at which clustering
-    finds these best, as one estimates the number of new classes by known ones [1]_. The words of a group
-    are those nearest to the mean embedding of its images [2]_. Nothing is random.
+    Groups come from average-linkage clustering: two are joined while the mean cosine between their images
+    is at least `min_cosine`. An image is its embedding, and beside it, where that helps, the mean embedding
+    of the words near it, weighted by a softmax of their cosines, as in [1]_; each less the mean of known
+    and unknown images. What is taken, and `min_cosine`, come from the known classes: they are the ones by
+    which clustering finds these best, as one estimates the number of new classes by known ones [2]_. The
+    words of a group are those nearest to the mean embedding of its images. Nothing is random.
 
     Parameters
     ----------
@@ -61,7 +69,9 @@ def suggest_classes(
         Smaller groups are none: their images are in no group.
     min_cosine : float, optional
         See above; a larger one makes more and smaller groups. Where fewer than two known classes have two
-        images, nothing tells, and it is 0.3.
+        images, nothing tells: it is then 0.3, and `evidence` is ``"images"``.
+    evidence : {"auto", "images", "both"}, default="auto"
+        Whether images are grouped by their embeddings, or by these and the words near them.
     template : str, default="a photo of a {}"
         Prompt around each word that is to be encoded.
 
@@ -81,8 +91,8 @@ def suggest_classes(
 
     References
     ----------
-    .. [1] Vaze et al., "Generalized Category Discovery", CVPR 2022, section 3.3.
-    .. [2] Han et al., "What's in a Name? Beyond Class Indices for Image Recognition", 2023.
+    .. [1] Li et al., "Image Clustering with External Guidance", ICML 2024, section 3.2.
+    .. [2] Vaze et al., "Generalized Category Discovery", CVPR 2022, section 3.3.
 
     Examples
     --------
@@ -93,20 +103,26 @@ def suggest_classes(
     >>> detector = NegPromptDetector(model="skneg-tiny", random_state=0).fit(X, y)
     >>> X_new, _ = make_scenes(40, shapes=["fish", "umbrella"], random_state=1)
     >>> X_rejected = [image for image, d in zip(X_new, detector.decision_function(X_new)) if d < 0]
-    >>> suggested = suggest_classes(detector, X_rejected, SHAPE_NAMES, n=3)
+    >>> suggested = suggest_classes(detector, X_rejected, SHAPE_NAMES, n=2)
     >>> print(suggested)
+    group | images | share | words (cosine)                  | nearest class | typical images
+    0     | 18     | 100%  | umbrella (0.60), mushroom (0.41) | star (0.31)   | 35, 37, 34
+    1     | 17     | 94%   | fish (0.60), crown (0.40)        | heart (0.36)  | 5, 17, 25
+    5 of 40 images are in no group
 
     Look at the images of a group, choose its name, and the detector knows one class more:
 
-    >>> fish = [X_rejected[row] for row in suggested.images[0]]
-    >>> old = detector.class_names_
-    >>> detector = detector.set_vocabulary([*old, "fish"], X=fish, y=["fish"] * len(fish))
-    >>> detector.classes_
+    >>> umbrellas = [image for image, group in zip(X_rejected, suggested.groups) if group == 0]
+    >>> names = [*detector.class_names_, "umbrella"]
+    >>> detector = detector.set_vocabulary(names, X=umbrellas, y=["umbrella"] * len(umbrellas))
+    >>> detector.classes_.tolist()
+    ['heart', 'star', 'tree', 'umbrella']
     """
     check_at_least("n", n, 1, Integral)
     check_at_least("min_images", min_images, 1, Integral)
     if min_cosine is not None:
         check_between("min_cosine", min_cosine, -1, 1)
+    check_option("evidence", evidence, ("auto", "images", "both"))
     check_templates("template", [template])
     if isinstance(words, str):
         check_option("words", words, ("nouns",))
@@ -117,15 +133,11 @@ def suggest_classes(
     listed, embeddings = embedded_words(
         detector, None if isinstance(words, str) else words, template, Z.shape[1], "words"
     )
-    unknown = _unlike(listed, state.class_names_)
-    listed, embeddings = np.array(listed)[unknown], embeddings[unknown]
-
+    kept = _unlike(listed, state.class_names_)
+    names, embeddings = np.array(listed)[kept], embeddings[kept]
     known, labels = _known_images(detector, state)
-    # Half each: with few images on one side, the other's mean is not what both have in common.
-    centre = (known.mean(axis=0) + Z.mean(axis=0)) / 2
-    if min_cosine is None:
-        min_cosine = _cosine_of_classes(known - centre, labels)
-    groups = _numbered(_clusters(Z - centre, min_cosine), min_images)
+    clusters, evidence, min_cosine = _clusters(known, labels, Z, embeddings, evidence, min_cosine)
+    groups = _numbered(clusters, min_images)
     rows = [np.flatnonzero(groups == group) for group in range(groups.max() + 1)]
     means = unit_rows(np.stack([Z[own].mean(axis=0) for own in rows])) if rows else Z[:0]
     found, cosines = nearest(means, embeddings, n)
@@ -136,7 +148,7 @@ def suggest_classes(
         columns = {"nearest_class": state.classes_[first[:, 0]], "class_cosine": cosine[:, 0]}
     return Suggestions(
         groups=groups,
-        words=listed[found],
+        words=names[found],
         cosines=cosines,
         support=np.array([len(own) for own in rows], dtype=int),
         share=np.array([(of_image[own] == word).mean() for own, word in zip(rows, found[:, 0], strict=True)]),
@@ -144,18 +156,18 @@ def suggest_classes(
             own[np.argsort(-(Z[own] @ mean), kind="stable")] for own, mean in zip(rows, means, strict=True)
         ],
         min_images=min_images,
-        min_cosine=float(min_cosine),
+        min_cosine=min_cosine,
+        evidence=evidence,
         **columns,
     )
 
 
-def _unlike(words: list[str], names: list[str]) -> list[int]:
+def _unlike(words: Sequence[str], names: Sequence[str]) -> list[int]:
     """Rows of the words that are no known name, in singular or plural."""
     known = [_plain(name) for name in names]
     taken = {*known, *(plural for name in known for plural in _plurals(name))}
-    left = [
-        row for row, word in enumerate(map(_plain, words)) if not taken & {word} and not _plurals(word) & {*known}
-    ]
+    plain = [_plain(word) for word in words]
+    left = [row for row, word in enumerate(plain) if word not in taken and not _plurals(word) & {*known}]
     if not left:
         raise VocabularyError("no word is left: each is the name of a known class. Give more words.")
     return left
@@ -180,23 +192,56 @@ def _known_images(detector: Any, state: FittedState) -> tuple[np.ndarray, np.nda
     return _whole_images(detector, images)[::step], labels[::step]
 
 
-def _cosine_of_classes(Z: np.ndarray, labels: np.ndarray) -> float:
-    """The mean cosine at which to stop joining images, so that groups are the classes as well as can be."""
-    if (np.bincount(labels) > 1).sum() < 2:
-        return _USUAL_COSINE
+def _clusters(
+    known: np.ndarray,
+    labels: np.ndarray,
+    Z: np.ndarray,
+    text: np.ndarray,
+    evidence: str,
+    min_cosine: float | None,
+) -> tuple[np.ndarray, str, float]:
+    """Cluster of each row of Z, by which evidence, and down to which cosine."""
+    told = (np.bincount(labels) > 1).sum() > 1
+    images = _directions(known, Z)
+    views = {} if evidence == "both" else {"images": images}
+    if evidence == "both" or (evidence == "auto" and told):
+        words = _directions(_in_words(known, text), _in_words(Z, text))
+        # The cosine of two such rows is the mean of both.
+        views["both"] = np.hstack([images[0], words[0]]), np.hstack([images[1], words[1]])
+    fits = {
+        kind: _cosine_of_classes(view[0], labels) if told else (0.0, _USUAL_COSINE)
+        for kind, view in views.items()
+    }
+    evidence = max(fits, key=lambda kind: fits[kind][0])  # of equals images alone
+    min_cosine = fits[evidence][1] if min_cosine is None else float(min_cosine)
+    one = np.ones(1, dtype=int)
+    clusters = one if len(Z) == 1 else fcluster(_tree(views[evidence][1]), 1 - min_cosine, "distance")
+    return clusters, evidence, min_cosine
+
+
+def _directions(known: np.ndarray, Z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both less what they have in common, at length 1; a row that is nothing else stays zero."""
+    # Half each: with few images on one side, the other's mean is not what both have in common.
+    centre = (known.mean(axis=0) + Z.mean(axis=0)) / 2
+    return normalize(known - centre), normalize(Z - centre)
+
+
+def _in_words(Z: np.ndarray, text: np.ndarray) -> np.ndarray:
+    """Mean (n, d) of the words' embeddings, each weighted by how near the image is to it."""
+    parts = gen_batches(len(Z), max(1, _CELLS // len(text)))
+    return np.concatenate([softmax(Z[part] @ text.T / _TEMPERATURE, axis=1) @ text for part in parts])
+
+
+def _cosine_of_classes(Z: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    """How well groups can be the classes (adjusted Rand), and the mean cosine down to which they join."""
     tree = _tree(Z)
     levels = np.unique([0.0, *tree[:, 2]])
     levels = levels[np.linspace(0, len(levels) - 1, min(len(levels), _LEVELS)).astype(int)]
     quality = np.array([adjusted_rand_score(labels, fcluster(tree, at, "distance")) for at in levels])
     best = np.flatnonzero(quality >= quality.max() - 1e-9)
     # Between two levels nothing is joined.
-    return 1 - float(levels[best[0]] + levels[min(best[-1] + 1, len(levels) - 1)]) / 2
-
-
-def _clusters(Z: np.ndarray, min_cosine: float) -> np.ndarray:
-    if len(Z) == 1:
-        return np.zeros(1, dtype=int)
-    return fcluster(_tree(Z), 1 - min_cosine, "distance")
+    middle = float(levels[best[0]] + levels[min(best[-1] + 1, len(levels) - 1)]) / 2
+    return float(quality.max()), 1 - middle
 
 
 def _tree(Z: np.ndarray) -> np.ndarray:

@@ -217,7 +217,10 @@ class Suggestions:
     min_images : int
         Number of images of the smallest group that there may be.
     min_cosine : float
-        Mean cosine between two groups, less the common direction of all images, from which on they are one.
+        Mean cosine between the images of two groups, less what all images have in common, from which on they
+        are one.
+    evidence : str
+        What the groups come from: ``"images"``, or ``"both"`` images and the words near them.
     nearest_class : ndarray of shape (n_groups,), or None
         Label of the known class whose prompt is nearest; None where a detector knows classes by their images.
     class_cosine : ndarray of shape (n_groups,), float64, or None
@@ -233,6 +236,7 @@ class Suggestions:
     images: list[np.ndarray]
     min_images: int
     min_cosine: float
+    evidence: str
     nearest_class: np.ndarray | None = None
     class_cosine: np.ndarray | None = None
 
@@ -242,7 +246,7 @@ class Suggestions:
     def to_dict(self) -> dict[str, Any]:
         """Name and values of what there is of each group."""
         columns = {field.name: getattr(self, field.name) for field in fields(self)}
-        of_all = ("groups", "min_images", "min_cosine")
+        of_all = ("groups", "min_images", "min_cosine", "evidence")
         return {name: of for name, of in columns.items() if of is not None and name not in of_all}
 
     def to_frame(self) -> Any:
