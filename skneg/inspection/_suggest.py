@@ -48,8 +48,8 @@ def suggest_classes(
 
     Groups come from average-linkage clustering: two are joined while the mean cosine between their images
     is at least `min_cosine`. An image is its embedding, and beside it, where that helps, the mean embedding
-    of the words near it, weighted by a softmax of their cosines, as in [1]_; each less the mean of known
-    and unknown images. What is taken, and `min_cosine`, come from the known classes: they are the ones by
+    of the words near it, weighted by a softmax of their cosines, as in [1]_; each less the mean of
+    all known and unknown images. What is taken, and `min_cosine`, come from the known classes: they are the ones by
     which clustering finds these best, as one estimates the number of new classes by known ones [2]_. The
     words of a group are those nearest to the mean embedding of its images. Nothing is random.
 
@@ -105,18 +105,18 @@ def suggest_classes(
     >>> X_rejected = [image for image, d in zip(X_new, detector.decision_function(X_new)) if d < 0]
     >>> suggested = suggest_classes(detector, X_rejected, SHAPE_NAMES, n=2)
     >>> print(suggested)
-    group | images | share | words (cosine)                  | nearest class | typical images
-    0     | 18     | 100%  | umbrella (0.60), mushroom (0.41) | star (0.31)   | 35, 37, 34
-    1     | 17     | 94%   | fish (0.60), crown (0.40)        | heart (0.36)  | 5, 17, 25
-    5 of 40 images are in no group
+    group | images | share | words (cosine)                   | nearest class | typical images
+    0     | 20     | 85%   | fish (0.61), arrow (0.42)        | heart (0.37)  | 5, 28, 17
+    1     | 20     | 95%   | umbrella (0.60), mushroom (0.40) | star (0.30)   | 35, 34, 37
+    0 of 40 images are in no group
 
     Look at the images of a group, choose its name, and the detector knows one class more:
 
-    >>> umbrellas = [image for image, group in zip(X_rejected, suggested.groups) if group == 0]
-    >>> names = [*detector.class_names_, "umbrella"]
-    >>> detector = detector.set_vocabulary(names, X=umbrellas, y=["umbrella"] * len(umbrellas))
+    >>> fish = [image for image, group in zip(X_rejected, suggested.groups) if group == 0]
+    >>> names = [*detector.class_names_, "fish"]
+    >>> detector = detector.set_vocabulary(names, X=fish, y=["fish"] * len(fish))
     >>> detector.classes_.tolist()
-    ['heart', 'star', 'tree', 'umbrella']
+    ['fish', 'heart', 'star', 'tree']
     """
     check_at_least("n", n, 1, Integral)
     check_at_least("min_images", min_images, 1, Integral)
@@ -221,8 +221,8 @@ def _clusters(
 
 def _directions(known: np.ndarray, Z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Both less what they have in common, at length 1; a row that is nothing else stays zero."""
-    # Half each: with few images on one side, the other's mean is not what both have in common.
-    centre = (known.mean(axis=0) + Z.mean(axis=0)) / 2
+    # Of all images, not half each: the mean of one unknown class says what sets it apart, and must stay.
+    centre = np.concatenate([known, Z]).mean(axis=0)
     return normalize(known - centre), normalize(Z - centre)
 
 
@@ -239,8 +239,10 @@ def _cosine_of_classes(Z: np.ndarray, labels: np.ndarray) -> tuple[float, float]
     levels = levels[np.linspace(0, len(levels) - 1, min(len(levels), _LEVELS)).astype(int)]
     quality = np.array([adjusted_rand_score(labels, fcluster(tree, at, "distance")) for at in levels])
     best = np.flatnonzero(quality >= quality.max() - 1e-9)
-    # Between two levels nothing is joined.
-    middle = float(levels[best[0]] + levels[min(best[-1] + 1, len(levels) - 1)]) / 2
+    low, high = levels[best[0]], levels[min(best[-1] + 1, len(levels) - 1)]
+    # Between two levels nothing is joined. Few known classes lie opposite each other; what has nothing in
+    # common has cosine 0.
+    middle = float(low + max(low, min(high, 1.0))) / 2
     return float(quality.max()), 1 - middle
 
 

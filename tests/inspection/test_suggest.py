@@ -232,7 +232,7 @@ def test_the_new_class_is_known_once_it_is_named(embedded, unknown):
     new = X[found.groups == 0]
     name = str(found.words[0, 0])
     detector.set_vocabulary([*detector.class_names_, name], X=new, y=[name] * len(new))
-    assert (detector.predict(new) == name).mean() > 0.8
+    assert (detector.predict(new) == name).mean() > 0.7
 
 
 def test_a_table_says_what_there_is(suggested):
