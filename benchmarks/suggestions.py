@@ -1,11 +1,12 @@
 """Are unknown classes found and named? The tables of docs/suggest.md.
 
     python benchmarks/suggestions.py --data ROOT [--draws 3] [--choose]
+    python benchmarks/suggestions.py --cost
 
 On real CLIP embeddings (ROOT/clip-vitb32-features). Known classes are the ID classes of the four hard splits,
 with 4 images each; of the OOD classes all 7 images are unknown. `suggest_classes` gets
 
-* held-out: images of unknown classes only, of 10 or 50 classes, means over draws;
+* held-out: images of unknown classes only, of 10 or 50 classes (of split 2: 43), means over draws;
 * rejected: what `NegPromptDetector` rejects of these and of 3 new images of each known class.
 
 With --choose, the unknown are known classes that are hidden: a third of each split's, and of half of each
@@ -14,6 +15,8 @@ in any split are unknown nowhere in the other one.
 
 Words: the ImageNet and LVIS names with the real tower's embeddings ("names"), or the shipped nouns by a
 distilled tower (ROOT/clip-student), counted over the classes whose name is among them ("nouns").
+With --cost: seconds and memory of grouping random images with 5,000 words.
+
 A class is found where most images of a group are of it, and named where such a group has its name, or the
 plural, among the first 5 words. Few names have a synonym in the lists, and none is counted.
 """
@@ -22,7 +25,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,7 +38,7 @@ from sklearn.cluster import HDBSCAN, KMeans
 from sklearn.metrics import adjusted_rand_score
 from sklearn.preprocessing import normalize
 
-from skneg import MaxLogitDetector, NegPromptDetector, SknegWarning
+from skneg import KNNDetector, MaxLogitDetector, NegPromptDetector, SknegWarning
 from skneg.benchmarks._sources import feature_model
 from skneg.inspection import suggest_classes
 from skneg.inspection._suggest import _plain, _plurals, _unlike
@@ -120,10 +125,10 @@ def held_out(features: Features, model: str, draws: int) -> Iterator[Case]:
                 classes = np.random.RandomState(seed).permutation(unknown)[:size]
                 X, y = features.images(classes)
                 names = {c: features.names[c] for c in classes}
-                yield Case(f"{name}, {len(classes)} classes, held-out", detector, X, y, names)
+                yield Case(f"{name}, {size} classes, held-out", detector, X, y, names)
                 both, of = np.concatenate([X, new]), np.concatenate([y, np.full(len(new), -1)])
                 rows = detector.decision_function(both) < 0
-                yield Case(f"{name}, {len(classes)} classes, rejected", detector, both[rows], of[rows], names)
+                yield Case(f"{name}, {size} classes, rejected", detector, both[rows], of[rows], names)
 
 
 def suggest(case: Case, words: Bank, **parameters: Any) -> Any:
@@ -201,12 +206,37 @@ def trust(case: Case, words: Bank) -> list[tuple[float, bool]]:
     return told
 
 
+def cost() -> None:
+    rng = np.random.RandomState(0)
+    centres = rng.normal(size=(120, 512))
+
+    def images(classes: Any, each: int) -> np.ndarray:
+        return normalize(
+            np.repeat(centres[classes], each, axis=0) + rng.normal(2, 1, (len(classes) * each, 512))
+        )
+
+    y = np.repeat([f"class {c}" for c in range(20)], 50)
+    detector = KNNDetector().fit(images(range(20), 50), y)
+    words = [f"word {w}" for w in range(4800)], images(range(120), 40)
+    for each in (10, 100):
+        X = images(range(20, 120), each).astype(np.float32)
+        before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+        suggest_classes(detector, X, words, evidence="both")
+        more = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+        print(f"{len(X)} images: {time.perf_counter() - start:.1f} s, {more:.0f} MB")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path)
     parser.add_argument("--draws", type=int, default=3)
     parser.add_argument("--choose", action="store_true", help="on known classes that are hidden")
+    parser.add_argument("--cost", action="store_true", help="seconds and memory, on random images")
     options = parser.parse_args()
+    if options.cost:
+        return cost()
+    if options.data is None:
+        parser.error("--data ROOT is needed")
     warnings.simplefilter("ignore", SknegWarning)
     features, model = Features(options.data), feature_model(options.data)
     kinds = ["cosine", "contrast"] + (["far", "below 0.9"] if options.choose else [])
@@ -218,12 +248,15 @@ def main() -> None:
             from skneg.words import Words
 
             nouns = Words().embed(case.detector._backbone(), ["a photo of a {}"])
+        setting = case.name.split(", ", 1)[1]
         for how, groups in groupings(case, features.words, options.choose).items():
-            table.setdefault((case.name, how), []).append(rate(case, groups, features.words, kinds))
+            row = rate(case, groups, features.words, kinds)
             if how in ("true classes", "auto"):
                 groups = groups if how == "true classes" else suggest(case, nouns).groups
                 of_nouns = rate(case, groups, nouns, ["cosine"])
-                table[case.name, how][-1] |= {f"nouns {k}": v for k, v in of_nouns.items() if "cosine" in k}
+                row |= {f"nouns {k}": v for k, v in of_nouns.items() if "cosine" in k}
+            for name in (case.name, f"all, {setting}"):
+                table.setdefault((name, how), []).append(row)
         if case.names:
             shares.setdefault(case.name.split(", ")[-1], []).extend(trust(case, features.words))
     columns = [
@@ -234,7 +267,10 @@ def main() -> None:
     print(f"| images | groups by | {' | '.join(columns)} | groups per class |")
     print("|---" * (len(columns) + 3) + "|")
     for (name, how), rows in table.items():
-        means = {key: np.nanmean([row.get(key, np.nan) for row in rows]) for key in rows[0]}
+        means = {
+            key: np.nanmean([row.get(key, np.nan) for row in rows])
+            for key in {key for row in rows for key in row}
+        }
         cells = " | ".join(f"{100 * means[key]:.0f}" if key in means else "" for key in columns)
         print(f"| {name} | {how} | {cells} | {means['groups']:.1f} |")
         sys.stdout.flush()

@@ -48,8 +48,8 @@ def suggest_classes(
 
     Groups come from average-linkage clustering: two are joined while the mean cosine between their images
     is at least `min_cosine`. An image is its embedding, and beside it, where that helps, the mean embedding
-    of the words near it, weighted by a softmax of their cosines, as in [1]_; each less the mean of
-    all known and unknown images. What is taken, and `min_cosine`, come from the known classes: they are the ones by
+    of the words near it, weighted by a softmax of their cosines, as in [1]_; each less the mean of all known
+    and unknown images. What is taken, and `min_cosine`, come from the known classes: they are the ones by
     which clustering finds these best, as one estimates the number of new classes by known ones [2]_. The
     words of a group are those nearest to the mean embedding of its images. Nothing is random.
 
