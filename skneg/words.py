@@ -301,7 +301,7 @@ def class_means(embeddings: np.ndarray, targets: np.ndarray) -> np.ndarray:
     return means / np.linalg.norm(means, axis=1, keepdims=True)
 
 
-def read_word_bank(word_bank: Any) -> tuple[list[str], np.ndarray | None]:
+def read_word_bank(word_bank: Any, parameter: str = "word_bank") -> tuple[list[str], np.ndarray | None]:
     """The words, checked, and their embeddings where they are given."""
     embeddings = None
     if isinstance(word_bank, Mapping):
@@ -312,20 +312,20 @@ def read_word_bank(word_bank: Any) -> tuple[list[str], np.ndarray | None]:
         words = word_bank
     if isinstance(words, str | bytes | set | frozenset) or not hasattr(words, "__iter__"):
         raise InputTypeError(
-            "word_bank must be a sequence of words, a mapping of word to embedding, or a pair (words, "
+            f"{parameter} must be a sequence of words, a mapping of word to embedding, or a pair (words, "
             f"embeddings), got {words!r}."
         )
     words = list(words)
-    check_words(words, "word_bank")
+    check_words(words, parameter)
     if embeddings is None:
         return words, None
     try:
         matrix = np.asarray(embeddings, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise InputTypeError(f"the embeddings of word_bank are no matrix of numbers: {error}") from error
+        raise InputTypeError(f"the embeddings of {parameter} are no matrix of numbers: {error}") from error
     if matrix.ndim != 2 or len(matrix) != len(words):
         raise InputError(
-            f"word_bank has {len(words)} words and embeddings of shape {matrix.shape}; one row for each is "
+            f"{parameter} has {len(words)} words and embeddings of shape {matrix.shape}; one row for each is "
             "needed."
         )
     return words, matrix

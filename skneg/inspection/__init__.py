@@ -1,16 +1,26 @@
-"""Why a detector answers as it does, and what its prompts mean: functions on any detector."""
+"""Why a detector answers so, what prompts mean, names for the unknown: functions on any detector."""
 
 from .._utils import attach
 
-__all__ = ["Explanations", "NearestWords", "explain", "nearest_words", "summary"]
+__all__ = [
+    "Explanations",
+    "NearestWords",
+    "Suggestions",
+    "explain",
+    "nearest_words",
+    "suggest_classes",
+    "summary",
+]
 
 __getattr__, __dir__ = attach(
     __name__,
     {
         "Explanations": "_tables",
         "NearestWords": "_tables",
+        "Suggestions": "_tables",
         "explain": "_explain",
         "nearest_words": "_nearest_words",
+        "suggest_classes": "_suggest",
         "summary": "_summary",
     },
 )

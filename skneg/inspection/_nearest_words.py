@@ -72,6 +72,15 @@ def nearest_words(
     check_templates("template", [template])
     state = detector._fitted()
     prompts, names, labels = _prompts(detector, state, of)
+    words, embeddings = embedded_words(detector, word_bank, template, prompts.shape[1], "word_bank")
+    found, cosines = nearest(prompts, embeddings, n)
+    return NearestWords(of, names, np.array(words)[found], cosines, labels)
+
+
+def embedded_words(
+    detector: Any, word_bank: Any, template: str, width: int, parameter: str
+) -> tuple[Sequence[str], np.ndarray]:
+    """The words of a word bank, by default the shipped nouns, and their embeddings (n_words, width)."""
     words: Sequence[str]
     if word_bank is None:
         from ..datasets import load_words
@@ -79,22 +88,26 @@ def nearest_words(
         words = load_words("nouns")
         embeddings = embed_words(detector._backbone(), tuple(words), (template,), detector.verbose)
     else:
-        words, ready = read_word_bank(word_bank)
-        embeddings = _embed(detector, words, template) if ready is None else unit_rows(ready, "word_bank")
-    if embeddings.shape[1] != prompts.shape[1]:
+        words, ready = read_word_bank(word_bank, parameter)
+        if ready is None:
+            embeddings = _embed(detector, words, template, parameter)
+        else:
+            embeddings = unit_rows(ready, parameter)
+    if embeddings.shape[1] != width:
         raise InputError(
-            f"the words have embeddings of {embeddings.shape[1]} columns, the detector's prompts of "
-            f"{prompts.shape[1]}: give word_bank=(words, embeddings) of the same text tower."
+            f"the words have embeddings of {embeddings.shape[1]} columns, the detector's have {width}: give "
+            f"{parameter}=(words, embeddings) of the same model."
         )
-    found, cosines = nearest(prompts, embeddings, n)
-    return NearestWords(of, names, np.array(words)[found], cosines, labels)
+    return words, embeddings
 
 
-def _embed(detector: Any, words: Sequence[str], template: str) -> np.ndarray:
+def _embed(detector: Any, words: Sequence[str], template: str, parameter: str) -> np.ndarray:
     try:
         return embed_names(detector._backbone().text_tower, words, [template])
     except VocabularyError as error:
-        raise VocabularyError(f"word_bank has a word that is too long for the text tower: {error}") from error
+        raise VocabularyError(
+            f"{parameter} has a word that is too long for the text tower: {error}"
+        ) from error
 
 
 def names_of_negatives(state: FittedState) -> list[str]:

@@ -1,4 +1,4 @@
-"""What `explain` and `nearest_words` return: numbers first, and a table to read."""
+"""What `explain`, `nearest_words` and `suggest_classes` return: numbers first, and a table to read."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from .._utils import check_at_least, require
 from ..images._thumbnail import thumbnail
 
 _SHOWN = 10  # rows of a printed table
+_NAMES = 5  # words of a group in it
+_TYPICAL = 3  # images of a group in it
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -248,14 +250,105 @@ class NearestWords:
         return _frame({**columns, "word": self.words.ravel(), "cosine": self.cosines.ravel()})
 
     def __str__(self) -> str:
-        rows = zip(self.words[:_SHOWN], self.cosines[:_SHOWN], strict=True)
-        nearest = [
-            ", ".join(f"{word} ({cosine:.2f})" for word, cosine in zip(*row, strict=True)) for row in rows
-        ]
+        nearest = _with_cosines(self.words[:_SHOWN], self.cosines[:_SHOWN])
         columns = {self.of: self.prompts[:_SHOWN], "nearest words (cosine)": nearest}
         return _table(columns, len(self))
 
     __repr__ = __str__
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Suggestions:
+    """Groups of unknown images, with words for each; every attribute but `groups` has one entry for each.
+
+    Attributes
+    ----------
+    groups : ndarray of shape (n_images,), int
+        Group of each row of X, from 0 on, the largest first; -1: in none.
+    words : ndarray of shape (n_groups, n), str
+        Words nearest to the mean of the group's images, nearest first.
+    cosines : ndarray of shape (n_groups, n), float64
+        Of these words to that mean, in the order of `words`.
+    support : ndarray of shape (n_groups,), int
+        Number of images.
+    share : ndarray of shape (n_groups,), float64
+        How far the first word can be trusted: the share of the group's images that are nearer to it than to
+        any other word, each taken alone.
+    images : list of ndarray of int
+        The rows of X of each group's images, the most typical (nearest to their mean) first.
+    min_images : int
+        Number of images of the smallest group that there may be.
+    min_cosine : float
+        Mean cosine between the images of two groups, less what all images have in common, from which on they
+        are one.
+    evidence : str
+        What the groups come from: ``"images"``, or ``"both"`` images and the words near them.
+    nearest_class : ndarray of shape (n_groups,), or None
+        Label of the known class whose prompt is nearest; None where a detector knows classes by their images.
+    class_cosine : ndarray of shape (n_groups,), float64, or None
+        Cosine of the mean to it. Where it is larger than that of the first word, the group may be images of
+        this class.
+    """
+
+    groups: np.ndarray
+    words: np.ndarray
+    cosines: np.ndarray
+    support: np.ndarray
+    share: np.ndarray
+    images: list[np.ndarray]
+    min_images: int
+    min_cosine: float
+    evidence: str
+    nearest_class: np.ndarray | None = None
+    class_cosine: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.support)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Name and values of what there is of each group."""
+        columns = {field.name: getattr(self, field.name) for field in fields(self)}
+        of_all = ("groups", "min_images", "min_cosine", "evidence")
+        return {name: of for name, of in columns.items() if of is not None and name not in of_all}
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame with one row for each group and word."""
+        n = self.words.shape[1]
+        columns = {"group": np.repeat(np.arange(len(self)), n)}
+        for name in ("support", "share", "nearest_class", "class_cosine"):
+            if (values := getattr(self, name)) is not None:
+                columns[name] = np.repeat(values, n)
+        columns["rank"] = np.tile(np.arange(1, n + 1), len(self))
+        return _frame({**columns, "word": self.words.ravel(), "cosine": self.cosines.ravel()})
+
+    def __str__(self) -> str:
+        n_images, alone = len(self.groups), int((self.groups < 0).sum())
+        if len(self) == 0:
+            return (
+                f"no group: of {n_images} images no {self.min_images} are alike (mean cosine of "
+                f"{self.min_cosine:.2f} or more); see min_images and min_cosine"
+            )
+        shown = slice(_SHOWN)
+        columns = {
+            "group": [str(group) for group in range(len(self))][shown],
+            "images": [str(count) for count in self.support[shown]],
+            "share": [f"{share:.0%}" for share in self.share[shown]],
+            "words (cosine)": _with_cosines(self.words[shown, :_NAMES], self.cosines[shown, :_NAMES]),
+        }
+        if self.nearest_class is not None and self.class_cosine is not None:
+            pairs = zip(self.nearest_class[shown], self.class_cosine[shown], strict=True)
+            columns["nearest class"] = [f"{label} ({cosine:.2f})" for label, cosine in pairs]
+        columns["typical images"] = [", ".join(map(str, rows[:_TYPICAL])) for rows in self.images[shown]]
+        return f"{_table(columns, len(self))}\n{alone} of {n_images} images are in no group"
+
+    __repr__ = __str__
+
+
+def _with_cosines(words: np.ndarray, cosines: np.ndarray) -> list[str]:
+    return [
+        ", ".join(f"{word} ({cosine:.2f})" for word, cosine in zip(*row, strict=True))
+        for row in zip(words, cosines, strict=True)
+    ]
 
 
 def _candidates(labels: np.ndarray, posterior: np.ndarray, cosine: np.ndarray | None) -> list[str]:

@@ -84,7 +84,7 @@ def test_a_word_that_is_too_long_is_named(mcm):
         (["star", " "], VocabularyError, r"word_bank\[1\] is empty"),
         (["star", "key", "star"], VocabularyError, "'star' twice, at 0 and 2"),
         ((["star"], np.ones((2, 128))), InputError, "1 words and embeddings of shape"),
-        ((["star"], np.ones((1, 3))), InputError, "3 columns, the detector's prompts of 128"),
+        ((["star"], np.ones((1, 3))), InputError, "3 columns, the detector's have 128"),
         ((["star"], np.zeros((1, 128))), InputError, "word_bank contains a vector of all zeros"),
         ({"star": "key"}, InputTypeError, "no matrix of numbers"),
     ],
