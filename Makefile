@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 GALLERY := $(filter-out index,$(basename $(notdir $(wildcard docs/gallery/*.md))))
 
-.PHONY: demo test test-slow lint docs docs-test pictures gallery package tiny benchmark clean
+.PHONY: demo test test-slow lint docs docs-test pictures report-picture gallery package tiny benchmark clean
 
 demo: $(STAMP)  ## the main job on the shipped model: known from unknown images
 	$(BIN)/python examples/demo.py
@@ -28,6 +28,9 @@ pictures: $(STAMP)  ## the pictures of the pages, without a network
 	$(BIN)/python examples/displays.py --out docs/images
 	$(BIN)/python docs/pictures.py
 	$(BIN)/python docs/layout_picture.py
+
+report-picture: $(STAMP)  ## that of docs/report.md; needs the extra browser, and chromium
+	$(BIN)/python docs/report_picture.py
 
 gallery: $(STAMP)  ## run the examples again: pictures and output of docs/gallery
 	set -e; cd docs/images/gallery; for name in $(GALLERY); do \

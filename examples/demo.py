@@ -17,7 +17,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from skneg import CalibrationWarning, CLIPImageEncoder, MCMDetector, NegPromptDetector
+from skneg import CalibrationWarning, CLIPImageEncoder, MCMDetector, NegPromptDetector, report
 from skneg.datasets import SHAPE_NAMES, make_far_ood, make_scenes
 from skneg.metrics import auroc, fpr_at_tpr
 
@@ -53,8 +53,8 @@ def main() -> None:
     X_test, y_test = make_scenes(600, shapes=KNOWN, random_state=1)
     X_later, y_later = make_scenes(600, shapes=LATER, random_state=2)
     train, test, later = (encoder.transform(X) for X in (X_train, X_test, X_later))
-    near = encoder.transform(make_scenes(600, shapes=NEAR, random_state=3)[0])
-    far = encoder.transform(make_far_ood(600, random_state=4))
+    X_near, X_far = make_scenes(600, shapes=NEAR, random_state=3)[0], make_far_ood(600, random_state=4)
+    near, far = encoder.transform(X_near), encoder.transform(X_far)
 
     def learned_by(kind):
         seeds = range(args.seeds)
@@ -90,6 +90,10 @@ def main() -> None:
         "{:.1f} % of the far".format(*rejected)
     )
     say(f"\nHistograms of the scores: {draw(detector, test, near, far, args.out)}")
+    some = slice(200)  # the report shows images, and encodes them once more
+    ood = {"near OOD": X_near[some], "far OOD": X_far[some]}
+    file = report.html(detector, X_test[some], y_test[some], ood=ood, path=args.out / "report.html")
+    say(f"A page on what was rejected, and why: {file}")
 
 
 def draw(detector, test: np.ndarray, near: np.ndarray, far: np.ndarray, folder: Path) -> Path:

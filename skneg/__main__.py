@@ -16,6 +16,7 @@ _HOMES = {
     "calibrate": "_fit",
     "predict": "_predict",
     "explain": "_predict",
+    "report": "_report",
     "info": "_info",
     "models": "_lists",
     "detectors": "_lists",
@@ -82,6 +83,33 @@ def _parser() -> argparse.ArgumentParser:
     add("source", help=_SOURCE)
     add("-o", "--out", required=True, type=Path, help="file for the detector")
     add("--contamination", type=float, help="share of known images that may be rejected")
+    model(add)
+    bad_files(add)
+
+    add = command(
+        "report",
+        "one HTML page on what a detector says of images",
+        "skneg report animals.skneg test/ --ood strangers=other/ -o report.html",
+    )
+    add("file", type=Path, help="file of a detector")
+    add("source", help=f"{_SOURCE}; images of a class folder called unknown are OOD images")
+    add(
+        "-o", "--out", type=Path, default=Path("report.html"), help="file for the page (default: report.html)"
+    )
+    add(
+        "--ood",
+        action="append",
+        default=[],
+        metavar="[NAME=]FOLDER",
+        help="a set of OOD images; again for more",
+    )
+    add(
+        "--no-labels",
+        action="store_true",
+        help="SOURCE is any folder of images: say nothing of right and wrong",
+    )
+    add("--no-names", action="store_true", help="suggest no names for rejected images")
+    add("--images", type=int, default=12, help="images in each list (default: 12)")
     model(add)
     bad_files(add)
 

@@ -163,8 +163,32 @@ def with_copies(groups: np.ndarray | None, Z: Any, labels: np.ndarray | None, ro
     return together(len(Z), one, np.tile(np.arange(len(Z)), 2))
 
 
+def seen_rows(Z: Any, state: FittedState) -> np.ndarray:
+    """Rows of images that are copies of those that a detector has learned from, as far as it keeps them.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (n, d)
+        See `copies`.
+    state : FittedState
+
+    Returns
+    -------
+    ndarray of int
+    """
+    known = state.learned.get("train_embeddings_")
+    if known is None and state.calibrator.shift is not None:  # cross-fitted: they are one
+        known = getattr(state.calibrator.images, "embeddings", state.calibrator.images)
+    if not isinstance(Z, np.ndarray) or not isinstance(known, np.ndarray) or known.shape[1:] != Z.shape[1:]:
+        return np.array([], dtype=int)
+    number = copies(np.concatenate([known, Z]))
+    if number is None:
+        return np.array([], dtype=int)
+    return np.flatnonzero(np.isin(number[len(known) :], number[: len(known)]))
+
+
 def warn_of_seen_images(Z: Any, rows: np.ndarray, state: FittedState, so: str) -> None:
-    """Warn of images that are copies of those that a detector has learned from, as far as it keeps them.
+    """Warn of `seen_rows`.
 
     Parameters
     ----------
@@ -180,15 +204,7 @@ def warn_of_seen_images(Z: Any, rows: np.ndarray, state: FittedState, so: str) -
     -----
     InputWarning
     """
-    known = state.learned.get("train_embeddings_")
-    if known is None and state.calibrator.shift is not None:  # cross-fitted: they are one
-        known = getattr(state.calibrator.images, "embeddings", state.calibrator.images)
-    if not isinstance(Z, np.ndarray) or not isinstance(known, np.ndarray) or known.shape[1:] != Z.shape[1:]:
-        return
-    number = copies(np.concatenate([known, Z]))
-    if number is None:
-        return
-    again = np.flatnonzero(np.isin(number[len(known) :], number[: len(known)]))
+    again = seen_rows(Z, state)
     if len(again):
         warn(f"{len(again)} images of X, row {rows[again[0]]} first, are there already: {so}", InputWarning)
 

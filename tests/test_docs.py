@@ -125,6 +125,7 @@ def test_no_block_escapes():
 PACKAGES = [
     "backbone", "bank", "benchmarks", "cache", "datasets", "detectors", "encoder", "errors", "evidence",
     "export", "images", "inspection", "metrics", "model_selection", "persistence", "plotting", "prompts",
+    "report",
     "scores", "threshold", "words",
 ]  # fmt: skip
 

@@ -70,6 +70,7 @@ def test_the_gallery_has_nothing_without_a_script():
 def test_the_demo(run, tmp_path):
     run(FOLDER / "demo.py", "--seeds", 1, "--out", tmp_path / "out")
     assert (tmp_path / "out" / "scores.png").stat().st_size > 1000
+    assert "Names for the unknown" in (tmp_path / "out" / "report.html").read_text("utf-8")
 
 
 def test_the_displays(run, tmp_path):

@@ -36,7 +36,7 @@ FLOORS = [
         "base",
         "detectors",
     ],
-    ["plotting", "export", "benchmarks", "_commands", "__main__"],
+    ["plotting", "report", "export", "benchmarks", "_commands", "__main__"],
 ]
 HEIGHT = {room: i for i, room in enumerate(room for floor in FLOORS for room in floor)}
 FILES = sorted(PACKAGE.rglob("*.py"))

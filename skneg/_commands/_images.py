@@ -60,11 +60,16 @@ def batches(paths: Iterable[Path], size: int, on_error: str) -> Iterator[list[Pa
     """Some paths at a time, without those that cannot be read where they are to be skipped."""
     rest = iter(paths)
     while batch := list(islice(rest, size)):
-        if on_error == "skip":
-            bad = {error.index for error in _told(unreadable(batch))}
-            batch = [path for i, path in enumerate(batch) if i not in bad]
-        if batch:
-            yield batch
+        if kept := readable(batch, on_error):
+            yield kept
+
+
+def readable(paths: list[Path], on_error: str) -> list[Path]:
+    """The paths, without those that cannot be read where they are to be skipped."""
+    if on_error != "skip":
+        return paths
+    bad = {error.index for error in _told(unreadable(paths))}
+    return [path for i, path in enumerate(paths) if i not in bad]
 
 
 def _told(errors: list[Any]) -> list[Any]:

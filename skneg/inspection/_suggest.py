@@ -118,6 +118,33 @@ def suggest_classes(
     >>> detector.classes_.tolist()
     ['fish', 'heart', 'star', 'tree']
     """
+    state, seen = detector._see(X)
+    return suggest_for(
+        detector,
+        state,
+        whole_images(detector, seen),
+        words,
+        n,
+        min_images=min_images,
+        min_cosine=min_cosine,
+        evidence=evidence,
+        template=template,
+    )
+
+
+def suggest_for(
+    detector: Any,
+    state: FittedState,
+    Z: np.ndarray,
+    words: str | WordBank = "nouns",
+    n: int = 10,
+    *,
+    min_images: int = 3,
+    min_cosine: float | None = None,
+    evidence: str = "auto",
+    template: str = "a photo of a {}",
+) -> Suggestions:
+    """`suggest_classes` for images that are encoded already, as embeddings (n_images, d)."""
     check_at_least("n", n, 1, Integral)
     check_at_least("min_images", min_images, 1, Integral)
     if min_cosine is not None:
@@ -126,10 +153,8 @@ def suggest_classes(
     check_templates("template", [template])
     if isinstance(words, str):
         check_option("words", words, ("nouns",))
-    state, seen = detector._see(X)
-    if len(seen) > _MOST:
-        raise InputError(f"X has {len(seen)} images, more than {_MOST} to group: give a sample of them.")
-    Z = whole_images(detector, seen)
+    if len(Z) > _MOST:
+        raise InputError(f"X has {len(Z)} images, more than {_MOST} to group: give a sample of them.")
     listed, embeddings = embedded_words(
         detector, None if isinstance(words, str) else words, template, Z.shape[1], "words"
     )

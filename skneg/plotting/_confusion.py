@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from sklearn.metrics import confusion_matrix
 
 from ..errors import InputError
 from ..metrics._open_set import named_labels
@@ -138,15 +137,16 @@ class ConfusionDisplay(Display):
 
     @classmethod
     def _of(cls, true: np.ndarray, answers: np.ndarray, others: Any, classes: Any, unknown: Any) -> Self:
-        columns = list(classes.tolist()) + ([] if unknown is None else [unknown])
-        given = [row for row, label in enumerate(classes.tolist()) if label in set(true.tolist())]
-        counts = confusion_matrix(true, answers, labels=columns)[given]
-        of_others = [[np.count_nonzero(values == label) for label in columns] for values in others.values()]
-        return cls(
-            np.concatenate([counts, np.array(of_others, dtype=int).reshape(-1, len(columns))]),
-            [*(str(classes[row]) for row in given), *others],
-            map(str, columns),
-        )
+        columns = [*classes.tolist(), *([] if unknown is None else [unknown])]
+        number = {label: column for column, label in enumerate(columns)}
+
+        def count(answers: np.ndarray) -> np.ndarray:
+            return np.bincount([number[label] for label in answers.tolist()], minlength=len(columns))
+
+        given = np.unique(true).tolist()
+        counts = [count(answers[true == label]) for label in given]
+        counts += [count(values) for values in others.values()]
+        return cls(counts, [*map(str, given), *others], map(str, columns))
 
     def plot(self, ax: Axes | None = None) -> Self:
         """Draw the matrix in shares of each row; up to 20 rows with numbers.

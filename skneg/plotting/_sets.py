@@ -44,10 +44,8 @@ def named(values: Any) -> dict[str, Any]:
     return dict(values)
 
 
-def by_set(
-    detector: Any, of_images: Callable[[Any], np.ndarray], X: Any, y: Any, ood: Any
-) -> dict[str, np.ndarray]:
-    """`of_images`, an array with a row for each image, for each set."""
+def by_set(detector: Any, of_images: Callable[[Any], Any], X: Any, y: Any, ood: Any) -> dict[str, Any]:
+    """`of_images`, an array or the like with a row for each image, for each set."""
     others = named(ood)
     values = of_images(X)
     known = np.ones(len(values), dtype=bool) if y is None else _is_known(detector, y, len(values))

@@ -1,0 +1,47 @@
+"""Histograms as lines of an SVG picture, which takes its colours from the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+WIDTH, HEIGHT, BOTTOM, LEFT = 720, 260, 28, 44
+_BINS, _TICKS = 40, 6
+CALIBRATION = "set the threshold"
+
+
+def histogram(scores: Mapping[str, np.ndarray], state: Any) -> dict[str, Any]:
+    """Lines of the sets, of the images that have set the threshold, and of the threshold itself."""
+    sets = {**scores, CALIBRATION: state.calibrator.scores}
+    pooled = np.concatenate([*sets.values(), [state.offset_]])
+    edges = np.histogram_bin_edges(pooled[np.abs(pooled) < np.finfo(np.float64).max], _BINS)
+    shares = {}
+    for name, values in sets.items():
+        counts = np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0]
+        shares[name] = 100 * counts / len(values)
+    top = max(share.max() for share in shares.values())
+
+    def across(value: float) -> float:
+        return LEFT + (WIDTH - LEFT - 8) * (value - edges[0]) / (edges[-1] - edges[0])
+
+    def up(share: float) -> float:
+        return HEIGHT - BOTTOM - (HEIGHT - BOTTOM - 16) * share / top
+
+    def line(share: np.ndarray) -> str:
+        heights, places = np.repeat([0, *share, 0], 2)[1:-1], np.repeat(edges, 2)
+        corners = zip(places, heights, strict=True)
+        return "M" + " L".join(f"{across(x):.1f} {up(y):.1f}" for x, y in corners)
+
+    lines = [{"name": name, "path": line(share), "n": len(sets[name])} for name, share in shares.items()]
+    return {
+        "width": WIDTH,
+        "height": HEIGHT,
+        "base": HEIGHT - BOTTOM,
+        "left": LEFT,
+        "lines": lines,
+        "threshold": f"{across(state.offset_):.1f}",
+        "x_ticks": [(f"{across(x):.1f}", f"{x:.3g}") for x in np.linspace(edges[0], edges[-1], _TICKS)],
+        "y_ticks": [(f"{up(y):.1f}", f"{y:.0f}") for y in np.linspace(0, top, 4)],
+    }

@@ -1,0 +1,197 @@
+"""The page: all of it in one file, nothing of the user's data is markup, numbers are the detector's."""
+
+import os
+import re
+from html import unescape
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
+
+import skneg
+from skneg import CLIPImageEncoder, KNNDetector, MCMDetector, ScoreEnsemble
+from skneg.datasets import SHAPE_NAMES, make_scenes
+from skneg.errors import ImageError, InputError, InputTypeError, PersistenceError
+from skneg.report import html
+
+WORDS = list(SHAPE_NAMES)
+
+
+class Balanced(HTMLParser):
+    """Collects tags that are closed wrongly, and addresses that a page asks for."""
+
+    void = frozenset(["meta", "img", "br", "link", "input"])
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.wrong, self.asked, self.tags = [], [], [], []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.asked += [value for name, value in attrs if name in ("src", "href", "srcset", "action", "data")]
+        if tag not in self.void:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.wrong.append(tag)
+
+
+def section(page, name):
+    found = re.search(rf'<h2 id="{name}">.*?(?=<h2|</main>)', page, re.S)
+    return found and " ".join(unescape(re.sub(r"<[^>]+>", " ", found[0])).split())
+
+
+@pytest.fixture(scope="module")
+def page(detector, known, unknown, tmp_path_factory):
+    file = tmp_path_factory.mktemp("report") / "report.html"
+    assert html(detector, *known, ood={"<script>x": unknown}, path=file, words=WORDS) == file
+    return file.read_text("utf-8")
+
+
+@pytest.fixture
+def written(tmp_path):
+    """A function that gives the text of a page."""
+    return lambda *given, **also: html(*given, path=tmp_path / "a.html", **also).read_text("utf-8")
+
+
+def test_is_whole_and_asks_for_nothing_outside(page):
+    parsed = Balanced(page)
+    assert parsed.wrong == parsed.open == []
+    assert {address.partition(":")[0] for address in parsed.asked if not address.startswith("#")} == {"data"}
+    assert not {"script", "iframe", "object", "form", "i"} & set(parsed.tags)
+    assert not re.search(r"url\(|@import|http", re.sub(r"data:image/jpeg;base64,[\w+/=]+", "", page))
+
+
+def test_names_are_text(page):
+    assert "&lt;i&gt;0&amp;.png" in page or "&lt;i&gt;" in page
+    assert "&lt;script&gt;x" in page
+    assert "<script>" not in page
+
+
+def test_says_what_was_fitted(page, detector):
+    text = section(page, "fitted")
+    assert f"{detector.offset_:.4f}, by 120 images" in text
+    assert "about 5.0% of new images" in text
+    assert "text 1.00" in text or "text" in text
+    assert all(name in text for name in detector.class_names_)
+
+
+def test_numbers_are_those_of_the_detector(page, detector, known, unknown):
+    known_scores, strange = detector.score_samples(known[0]), detector.score_samples(unknown)
+    rejected = 100 * np.mean(strange < detector.offset_)
+    assert f"<script>x 40 {rejected:.1f} %" in section(page, "scores")
+    auroc = 100 * skneg.metrics.auroc(known_scores, strange)
+    assert f"{auroc:.1f} [" in section(page, "ranking")
+    n = np.sum(known_scores < detector.offset_) + np.sum(strange < detector.offset_)
+    assert f"{n} images were rejected" in section(page, "rejected")
+
+
+def test_lists_wrong_labels_first(page):
+    names = re.findall(r"<i>(\d+)&\.png", section(page, "labels"))
+    assert {"5", "17", "30"} <= set(names[:4])
+
+
+def test_suggests_names_for_the_unknown(page):
+    text = section(page, "names")
+    assert "Groups of rejected images" in text
+    assert any(name in text for name in ("fish", "ladder", "crown", "tree"))
+
+
+def test_is_the_same_page_again(page, detector, known, unknown, tmp_path):
+    file = html(detector, *known, ood={"<script>x": unknown}, path=tmp_path / "again.html", words=WORDS)
+    assert file.read_text("utf-8") == page
+
+
+def test_images_of_fit_take_no_part_in_the_figures(detector, scenes, known, unknown, written):
+    text = written(detector, *scenes, ood=unknown, words=None)
+    assert "120 of 120 known images were in" in text
+    calibration = 100 * skneg.metrics.auroc(detector.calibration_scores_, detector.score_samples(unknown))
+    assert f"{calibration:.1f} [" in section(text, "ranking")
+    assert "since all images of X were in fit" in section(text, "ranking")
+
+
+def test_labels_are_not_needed(detector, known, written):
+    text = written(detector, known[0], words=None)
+    assert section(text, "answers") is section(text, "labels") is section(text, "ranking") is None
+
+
+def test_rows_labelled_unknown_are_a_set(detector, known, unknown, written):
+    labels = [*known[1], *["unknown"] * len(unknown)]
+    text = written(detector, [*known[0], *unknown], labels, words=None)
+    assert "OOD 40" in section(text, "scores")
+
+
+def test_embeddings_give_a_page_without_pictures(detector, embedded, written):
+    text = written(detector, *embedded, words=None)
+    assert "<img" not in text
+    assert "row " in section(text, "rejected")
+
+
+def test_a_pipeline_that_embeds_gives_pictures(scenes, known, unknown, written):
+    pipeline = make_pipeline(CLIPImageEncoder(model="skneg-tiny"), MCMDetector(model="skneg-tiny")).fit(
+        *scenes
+    )
+    text = written(pipeline, *known, ood=unknown, words=None)
+    assert "<img" in text
+
+
+def test_detectors_that_know_classes_by_images_have_one_too(scenes, known, unknown, written):
+    detector = KNNDetector(model="skneg-tiny", random_state=0).fit(*scenes)
+    text = written(detector, *known, ood=unknown, words=WORDS)
+    assert "nats" not in section(text, "rejected")
+    assert section(text, "names")
+
+
+def test_one_known_class_that_is_never_rejected(scenes, written):
+    X = scenes[0][scenes[1] == "star"]
+    detector = KNNDetector(model="skneg-tiny", random_state=0, unknown_label=None).fit(X, ["star"] * len(X))
+    text = written(detector, X, ["star"] * len(X))
+    assert "Each image looks most like the class of its label" in text
+
+
+def test_many_classes_are_told_by_right_and_wrong(written):
+    X, y = make_scenes(100, shapes=SHAPE_NAMES[:25], random_state=0)
+    detector = MCMDetector(model="skneg-tiny").fit(X, y)
+    answers = section(written(detector, X, y, words=None), "answers")
+    assert "own class another class unknown" in answers
+    assert "5 more are not shown" in answers
+
+
+def test_file_names_that_are_no_text_are_written(detector, scenes, tmp_path):
+    (tmp_path / "b").mkdir()
+    name = os.fsdecode(os.fsencode(tmp_path / "b") + b"/caf\xe9.png")
+    Image.fromarray(scenes[0][0]).save(tmp_path / "plain.png")
+    os.rename(tmp_path / "plain.png", name)
+    html(detector, [name] * 3, path=tmp_path / "a.html", words=None)
+
+
+class TestWhatIsRefused:
+    def test_an_ensemble(self, embedded, scenes):
+        ensemble = ScoreEnsemble([MCMDetector(model="skneg-tiny").fit(*embedded)])
+        with pytest.raises(InputTypeError, match="give one of its detectors"):
+            html(ensemble, scenes[0])
+
+    def test_what_is_not_fitted(self, scenes):
+        with pytest.raises(NotFittedError):
+            html(MCMDetector(model="skneg-tiny"), scenes[0])
+
+    def test_labels_of_no_class(self, detector, embedded):
+        with pytest.raises(InputError, match="zebra"):
+            html(detector, embedded[0], ["zebra"] * len(embedded[0]))
+
+    def test_an_old_report_survives(self, detector, known, tmp_path):
+        (tmp_path / "report.html").write_text("old")
+        with pytest.raises(ImageError):
+            html(detector, [*known[0][:3], b"broken"], path=tmp_path / "report.html", words=None)
+        with pytest.raises(PersistenceError):
+            html(detector, known[0][:3], path=tmp_path, words=None)
+        assert (tmp_path / "report.html").read_text() == "old"
