@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from .._sklearn import unwrap
+from .._sklearn import Prepare, unwrap
 from .._state import FittedState
+from ..errors import InputTypeError
 from ..images import ImageSequence
 from ..images._inputs import images_or_none
 from ..vocabulary import mark_unknown
@@ -46,10 +47,20 @@ def explain(detector: Any, X: Any) -> Explanations:
     >>> why.negative_margin.shape
     (3,)
     """
-    detector, prepare = unwrap(detector)
+    detector, prepare = one_detector(detector, "explain")
     images, prepared = images_or_none(X), prepare(X)
     state, Z = detector._see(images if prepared is X and images is not None else prepared)
     return explain_seen(detector, state, Z, images)
+
+
+def one_detector(estimator: Any, user: str) -> tuple[Any, Prepare]:
+    """`unwrap`, for functions that look into a detector; several together have no inside of their own."""
+    detector, prepare = unwrap(estimator)
+    if not hasattr(detector, "_see"):
+        raise InputTypeError(
+            f"{user} looks into one detector, not a {type(detector).__name__}: give one of its detectors."
+        )
+    return detector, prepare
 
 
 def explain_seen(

@@ -19,7 +19,7 @@ from .._state import FittedState
 from .._utils import check_at_least, check_between, check_option, check_templates, unit_rows
 from ..errors import InputError, VocabularyError
 from ..words import WordBank
-from ._explain import whole_images
+from ._explain import one_detector, whole_images
 from ._nearest_words import embedded_words, nearest
 from ._tables import Suggestions
 
@@ -56,6 +56,7 @@ def suggest_classes(
     Parameters
     ----------
     detector : fitted detector
+        Or a fitted Pipeline that ends in one, or a search over either.
     X : sequence of images, or array-like of shape (n_images, d) of floats
         Images that were rejected, as in `fit`; at most 20,000. Time and memory grow with the square of
         their number.
@@ -118,7 +119,8 @@ def suggest_classes(
     >>> detector.classes_.tolist()
     ['fish', 'heart', 'star', 'tree']
     """
-    state, seen = detector._see(X)
+    detector, prepare = one_detector(detector, "suggest_classes")
+    state, seen = detector._see(prepare(X))
     return suggest_for(
         detector,
         state,

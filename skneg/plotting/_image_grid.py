@@ -6,12 +6,12 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
 from PIL import Image
+from sklearn.utils.validation import check_is_fitted
 
 from .._utils import check_at_least
 from ..errors import InputError
 from ..inspection import Explanations, explain
 from ._display import BLUE, VERMILLION, Display
-from ._sets import fitted_detector, need
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,7 +82,7 @@ class ImageGridDisplay(Display):
             If X has no images, or the detector cannot explain its answers.
         """
         cls._require_matplotlib()
-        need(fitted_detector(detector)[0], "explain", cls.__name__, "give one of its detectors.")
+        check_is_fitted(detector)
         return cls.from_explanations(explain(detector, X), n=n, ax=ax)
 
     @classmethod

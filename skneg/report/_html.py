@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from sklearn.utils.validation import check_is_fitted
 
 from .. import __version__
 from .._files import as_path, write_bytes
 from .._utils import check_at_least
 from ..errors import BackboneError
+from ..inspection._explain import one_detector
 from ..inspection._suggest import suggest_for
-from ..plotting._sets import ID, by_set, fitted_detector, need
+from ..plotting._sets import ID, by_set
 from ..words import WordBank
 from . import _facts
 from ._histogram import histogram
@@ -90,8 +92,8 @@ def html(
     """
     check_at_least("n_images", n_images, 1, Integral)
     target = as_path(path)
-    estimator, detector = detector, fitted_detector(detector)[0]
-    need(detector, "explain", "report.html", "give one of its detectors.")
+    check_is_fitted(detector)
+    estimator, detector = detector, one_detector(detector, "report.html")[0]
     state = detector._fitted()
     labels = None if y is None else _facts.as_labels(y)
     sets = by_set(detector, lambda images: see(estimator, images, labels if images is X else None), X, y, ood)

@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from .._sklearn import unwrap
 from ..images._inputs import images_or_none
 from ..images._thumbnail import thumbnail
 from ..inspection import Explanations
-from ..inspection._explain import explain_seen, whole_images
+from ..inspection._explain import explain_seen, one_detector, whole_images
 
 _ARRAYS = ("embeddings", "posterior", "labels", "sources", "sets")
 
@@ -70,7 +69,7 @@ class Seen:
 
 def see(estimator: Any, X: Any, labels: np.ndarray | None = None) -> Seen:
     """Each image encoded once, and explained."""
-    detector, prepare = unwrap(estimator)
+    detector, prepare = one_detector(estimator, "report.html")
     images, prepared = images_or_none(X), prepare(X)
     state, Z = detector._see(images if prepared is X and images is not None else prepared)
     why = explain_seen(detector, state, Z, images)

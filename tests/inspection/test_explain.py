@@ -11,10 +11,13 @@ from skneg import (
     NegLabelDetector,
     NegPromptDetector,
     PromptRecipe,
+    ScoreEnsemble,
     TextBank,
     Words,
 )
 from skneg.datasets import SHAPE_NAMES
+from skneg.errors import InputTypeError
+from skneg.inspection import explain, suggest_classes
 
 from ..conftest import KNOWN
 from .conftest import by_hand
@@ -115,3 +118,10 @@ def test_the_nearest_word_is_named(explained, strange_scenes):
     np.testing.assert_allclose(why.word_cosine, cosines.max(axis=1), atol=1e-6)
     np.testing.assert_allclose(why.word_margin, why.nearest_cosine - why.word_cosine)
     assert "nearest word" in str(why)
+
+
+@pytest.mark.parametrize("function", [explain, suggest_classes])
+def test_several_detectors_are_refused(function, mcm, embedded):
+    ensemble = ScoreEnsemble([mcm])
+    with pytest.raises(InputTypeError, match="give one of its detectors"):
+        function(ensemble, embedded[0])
