@@ -71,18 +71,23 @@ def _parser() -> argparse.ArgumentParser:
         add("--csv", type=Path, help="file for the answers (default: CSV on standard output)")
         add("--json", type=Path, help="file for the answers, one JSON object a line")
         add("--batch-size", type=int, default=64, help="images in memory at a time (default: 64)")
+        add("--only-unknown", action="store_true", help="rows of rejected images only")
         model(add)
         bad_files(add)
 
     add = command(
         "calibrate",
         "set the threshold by other images of the known classes, without training",
-        "skneg calibrate animals.skneg site/ -o site.skneg",
+        "skneg calibrate animals.skneg site/ -o site.skneg\n"
+        "         skneg calibrate animals.skneg site/ --unknown strangers/ --accepted 0.1 -o site.skneg",
     )
     add("file", type=Path, help="file of a detector")
     add("source", help=_SOURCE)
     add("-o", "--out", required=True, type=Path, help="file for the detector")
     add("--contamination", type=float, help="share of known images that may be rejected")
+    add("--unknown", metavar="FOLDER", help="images known to be unknown, for one of:")
+    add("--accepted", type=float, help="share of new unknown images that may be accepted")
+    add("--cost", type=float, help="what an accepted unknown image costs, in rejected known ones")
     model(add)
     bad_files(add)
 

@@ -9,7 +9,7 @@ from .. import load
 from .._registry import DETECTORS, detector_class
 from .._utils import did_you_mean, literal
 from ..errors import InputError
-from ._images import labelled
+from ._images import expanded, labelled, readable
 
 
 def fit(options: Any) -> None:
@@ -31,8 +31,14 @@ def calibrate(options: Any) -> None:
     detector = loaded(options)
     if options.contamination is not None:
         detector.set_params(contamination=options.contamination)
+    if (options.unknown is None) != (options.accepted is options.cost is None):
+        raise InputError("--unknown FOLDER goes with --accepted or --cost.")
     paths, labels, groups = labelled(options.source, options.on_error)
-    _save(detector.calibrate(paths, labels, groups), options)
+    detector.calibrate(paths, labels, groups)
+    if options.unknown is not None:
+        unknown = readable(list(expanded([options.unknown])), options.on_error)
+        detector.calibrate_unknown(unknown, accepted=options.accepted, cost=options.cost)
+    _save(detector, options)
 
 
 def loaded(options: Any) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 from .._doubts import seen_rows
 from .._state import FittedState
 from ..inspection import Suggestions
+from ..inspection._summary import promise
 from ..metrics import ood_report
 from ..plotting import ConfusionDisplay
 from ..plotting._sets import ID
@@ -39,7 +40,7 @@ def of_detector(detector: Any, state: FittedState) -> list[tuple[str, str]]:
         ("threshold", f"{state.offset_:.4f}, by {len(calibrator.scores)} images{own}"),
         (
             "promise",
-            f"about {detector.contamination:.1%} of new images of the known classes are rejected; nothing is "
+            f"{promise(detector, state)} of new images of the known classes are rejected; nothing is "
             "promised of unknown ones",
         ),
     ]

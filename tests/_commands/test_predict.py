@@ -17,7 +17,7 @@ def test_rows_that_are_done_stay_when_one_stops_it(embedded, scenes, tmp_path):
     paths[3].write_bytes(b"broken")
     options = SimpleNamespace(
         file=tmp_path / "a.skneg", images=list(map(str, paths)), csv=tmp_path / "out.csv", json=None,
-        batch_size=2, on_error="raise", model=None, pretrained=None, device=None,
+        batch_size=2, on_error="raise", only_unknown=False, model=None, pretrained=None, device=None,
     )  # fmt: skip
     with pytest.raises(ImageError):
         _predict.predict(options)

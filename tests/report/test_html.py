@@ -80,7 +80,7 @@ def test_names_are_text(page):
 def test_says_what_was_fitted(page, detector):
     text = section(page, "fitted")
     assert f"{detector.offset_:.4f}, by 120 images" in text
-    assert "about 5.0% of new images" in text
+    assert "about 5% of new images" in text
     assert "text 1.00" in text or "text" in text
     assert all(name in text for name in detector.class_names_)
 
