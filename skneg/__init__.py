@@ -1,5 +1,6 @@
 """Out-of-distribution detection with CLIP, as scikit-learn estimators."""
 
+from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
@@ -38,14 +39,17 @@ _getattr, _ = attach(__name__, _HOMES)
 
 
 def __getattr__(name: str) -> Any:
-    if name in _rooms():  # so that `import skneg` is enough for skneg.report.html
+    if name in DETECTORS or name in HOLDERS:
+        return detector_class(name)
+    if name not in _HOMES and name in _rooms():  # so that `import skneg` is enough for skneg.report.html
         return import_module(f"skneg.{name}")
-    return detector_class(name) if name in {**DETECTORS, **HOLDERS} else _getattr(name)
+    return _getattr(name)
 
 
 def __dir__() -> list[str]:
     return sorted([*__all__, *_rooms(), "__version__"])
 
 
+@cache
 def _rooms() -> list[str]:
     return [module.name for module in iter_modules(__path__) if not module.name.startswith("_")]

@@ -163,8 +163,8 @@ def with_copies(groups: np.ndarray | None, Z: Any, labels: np.ndarray | None, ro
     return together(len(Z), one, np.tile(np.arange(len(Z)), 2))
 
 
-def seen_rows(Z: Any, state: FittedState) -> np.ndarray:
-    """Rows of images that are copies of those that a detector has learned from, as far as it keeps them.
+def seen_rows(Z: Any, state: FittedState) -> np.ndarray | None:
+    """Rows of images that are copies of those that a detector has learned from; None where it keeps none.
 
     Parameters
     ----------
@@ -174,13 +174,13 @@ def seen_rows(Z: Any, state: FittedState) -> np.ndarray:
 
     Returns
     -------
-    ndarray of int
+    ndarray of int, or None
     """
     known = state.learned.get("train_embeddings_")
     if known is None and state.calibrator.shift is not None:  # cross-fitted: they are one
         known = getattr(state.calibrator.images, "embeddings", state.calibrator.images)
     if not isinstance(Z, np.ndarray) or not isinstance(known, np.ndarray) or known.shape[1:] != Z.shape[1:]:
-        return np.array([], dtype=int)
+        return None
     number = copies(np.concatenate([known, Z]))
     if number is None:
         return np.array([], dtype=int)
@@ -205,7 +205,7 @@ def warn_of_seen_images(Z: Any, rows: np.ndarray, state: FittedState, so: str) -
     InputWarning
     """
     again = seen_rows(Z, state)
-    if len(again):
+    if again is not None and len(again):
         warn(f"{len(again)} images of X, row {rows[again[0]]} first, are there already: {so}", InputWarning)
 
 

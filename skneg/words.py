@@ -59,8 +59,10 @@ def embed_names(
     Raises
     ------
     VocabularyError
-        If a prompt is too long for the tower.
+        If a prompt is too long for the tower, or there is no name.
     """
+    if len(names) == 0:
+        raise VocabularyError("there are no names to embed.")
     total: Any = 0
     size = len(names) * len(templates)
     with tqdm(total=size, desc="encoding words", unit="word", disable=not verbose) as bar:
@@ -83,6 +85,11 @@ def _embed_in(tower: TextTower, template: str, names: Sequence[str], shared_pref
 
 
 @lru_cache(maxsize=8)
+def _slot(backbone: Backbone, words: tuple[str, ...], templates: tuple[str, ...]) -> list[np.ndarray]:
+    """Where the embeddings of a word list are kept in this process, empty at first."""
+    return []
+
+
 def embed_words(
     backbone: Backbone, words: tuple[str, ...], templates: tuple[str, ...], verbose: bool | int = False
 ) -> np.ndarray:
@@ -92,6 +99,15 @@ def embed_words(
     the same bits. They are kept in the folder that the environment variable ``SKNEG_CACHE`` names, by
     default ``~/.cache/skneg``, under the fingerprint of the weights.
     """
+    slot = _slot(backbone, words, templates)
+    if not slot:
+        slot.append(_made_once(backbone, words, templates, verbose))
+    return slot[0]
+
+
+def _made_once(
+    backbone: Backbone, words: tuple[str, ...], templates: tuple[str, ...], verbose: bool | int
+) -> np.ndarray:
     facts = [backbone.weights_sha256, str(backbone.text_tower._dtype), list(words), list(templates)]
     key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
     file = cache_folder() / "words" / f"{key}.safetensors"

@@ -8,7 +8,7 @@ from skneg import NegPromptDetector, Words
 from skneg.backbone import load_backbone
 from skneg.errors import InputError, VocabularyError
 from skneg.prompts import PromptRecipe
-from skneg.words import as_words, cache_folder, class_means, embed_names, embed_words, image_rank
+from skneg.words import _slot, as_words, cache_folder, class_means, embed_names, embed_words, image_rank
 
 from .conftest import run_python
 
@@ -41,7 +41,7 @@ class TestKeptWords:
     @pytest.fixture(autouse=True)
     def _own_folder(self, tmp_path, monkeypatch):
         monkeypatch.setenv("SKNEG_CACHE", str(tmp_path))
-        embed_words.cache_clear()
+        _slot.cache_clear()
 
     def test_they_are_rounded_before_anything_sees_them(self, backbone):
         embeddings = embed_words(backbone, WORDS, TEMPLATES)
@@ -66,7 +66,7 @@ class TestKeptWords:
         made = embed_words(backbone, WORDS, TEMPLATES)
         (file,) = (cache_folder() / "words").iterdir()
         file.write_bytes(file.read_bytes()[:-1])
-        embed_words.cache_clear()
+        _slot.cache_clear()
         np.testing.assert_array_equal(embed_words(backbone, WORDS, TEMPLATES), made)
 
     def test_a_folder_that_cannot_be_written_costs_time_only(self, backbone, tmp_path, monkeypatch):

@@ -34,7 +34,7 @@ def _write_answers(options: Any, columns: tuple[str, ...] | None) -> None:
     with _written(options) as write:
         for batch in batches(expanded(options.images), options.batch_size, options.on_error):
             why = detector.explain(batch)
-            told = (why[why.decision < 0] if options.only_unknown else why).to_dict()
+            told = (why[why.rejected] if options.only_unknown else why).to_dict()
             del told["image"]
             names = ["path", *(columns or (name for name in told if name != "path"))]
             for values in zip(*(told[name].tolist() for name in names), strict=True):

@@ -20,8 +20,9 @@ def report(options: Any) -> None:
         paths, labels, _ = labelled(options.source, options.on_error)
     ood: dict[str, list[Path]] = {}
     for given in options.ood:
-        name, equals, folder = given.rpartition("=")
-        name = name if equals else Path(folder).name
+        name, equals, folder = ("", "", given) if Path(given).exists() else given.partition("=")
+        if not equals:
+            name, folder = Path(given).name, given
         if name in ood:
             raise InputError(f"--ood has two sets called {name!r}: write --ood NAME={folder}.")
         ood[name] = readable(list(expanded([folder])), options.on_error)

@@ -23,7 +23,7 @@ class TextBankDetector(OpenSetDetector):
 
     def nearest_words(
         self,
-        word_bank: WordBank | None = None,
+        words: str | WordBank = "nouns",
         n: int = 10,
         *,
         of: str = "negative",
@@ -32,7 +32,7 @@ class TextBankDetector(OpenSetDetector):
         """What prompts mean: the words nearest to each; see `skneg.inspection.nearest_words`."""
         from ..inspection import nearest_words
 
-        return nearest_words(self, word_bank, n, of=of, template=template)
+        return nearest_words(self, words, n, of=of, template=template)
 
     def _space(self) -> tuple[int | None, float]:
         tower = self._backbone().text_tower

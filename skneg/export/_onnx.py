@@ -36,8 +36,8 @@ def onnx(detector: Any, path: str | os.PathLike, *, images: bool = False) -> Non
     * ``is_unknown`` (n,), bool: ``score < threshold``. Of a detector with ``unknown_label=None`` only rows
       that are no embeddings, of NaN or of zeros, are unknown.
 
-    The metadata are entries of the file, each value JSON, and one JSON file beside it, ``path`` with the
-    ending ``.json``: ``detector``, ``skneg_version``, ``model``, ``input``, ``threshold``, ``labels``,
+    The metadata are entries of the file, each value JSON, and one JSON file beside it, ``path`` and
+    ``.json``: ``detector``, ``skneg_version``, ``model``, ``input``, ``threshold``, ``labels``,
     ``class_names``, ``unknown_label``, ``preprocessing`` (null for embeddings).
 
     Parameters
@@ -83,7 +83,10 @@ def onnx(detector: Any, path: str | os.PathLike, *, images: bool = False) -> Non
         raise InputError(f"path={str(target)!r} ends in .json, which the metadata do; take .onnx.")
     name = type(detector).__name__
     if not hasattr(detector, "_fitted"):
-        raise _refusal(name, "it is not a detector on embeddings")
+        raise _refusal(
+            name,
+            "it is not a detector on embeddings; of a Pipeline that only encodes, export the last step",
+        )
     check_is_fitted(detector)
     state = detector._fitted()
     if not detector.__sklearn_tags__().input_tags.two_d_array:
@@ -126,7 +129,7 @@ def _head(detector: Any, state: Any, rows: np.ndarray) -> Any:
     graph = Graph("skneg_")
     X = Traced(graph, rows, "embeddings").astype(np.float64)
     Z: Any = scaled_rows(X, np.abs(X).max(axis=-1, keepdims=True))  # type: ignore[arg-type]
-    if type(detector).__name__ == "KNNDetector":
+    if isinstance(detector, detector_class("KNNDetector")):
         score, posterior = trace_knn(detector, state, Z)
     else:
         score, posterior = (with_rows(f(state, Z), Z) for f in (detector._score, detector._posterior))
@@ -189,7 +192,7 @@ def _facts(detector: Any, state: Any, backbone: Any) -> dict[str, Any]:
 
 def _write(target: Path, model: bytes, facts: bytes) -> None:
     """Both files, or none: where the second cannot be written the first is as it was."""
-    beside = target.with_suffix(".json")
+    beside = target.with_name(f"{target.name}.json")  # animals.v1 and animals.v2 have one each
     before = read_bytes(beside) if beside.is_file() else None
     write_bytes(beside, facts)
     try:

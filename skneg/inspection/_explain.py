@@ -47,10 +47,7 @@ def explain(detector: Any, X: Any) -> Explanations:
     >>> why.negative_margin.shape
     (3,)
     """
-    detector, prepare = one_detector(detector, "explain")
-    images, prepared = images_or_none(X), prepare(X)
-    state, Z = detector._see(images if prepared is X and images is not None else prepared)
-    return explain_seen(detector, state, Z, images)
+    return explain_seen(*look(detector, X, "explain"))
 
 
 def one_detector(estimator: Any, user: str) -> tuple[Any, Prepare]:
@@ -61,6 +58,14 @@ def one_detector(estimator: Any, user: str) -> tuple[Any, Prepare]:
             f"{user} looks into one detector, not a {type(detector).__name__}: give one of its detectors."
         )
     return detector, prepare
+
+
+def look(estimator: Any, X: Any, user: str) -> tuple[Any, FittedState, Any, ImageSequence | None]:
+    """The detector, its state, what it sees of X, and the images, where X has any; each is read once."""
+    detector, prepare = one_detector(estimator, user)
+    images, prepared = images_or_none(X), prepare(X)
+    state, Z = detector._see(images if prepared is X and images is not None else prepared)
+    return detector, state, Z, images
 
 
 def explain_seen(

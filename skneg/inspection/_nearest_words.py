@@ -19,7 +19,7 @@ _COSINES = 2**24  # alive at a time: 64 MiB in float32
 
 def nearest_words(
     detector: Any,
-    word_bank: WordBank | None = None,
+    words: str | WordBank = "nouns",
     n: int = 10,
     *,
     of: str = "negative",
@@ -30,7 +30,7 @@ def nearest_words(
     Parameters
     ----------
     detector : fitted detector
-    word_bank : sequence of str, mapping of word to embedding, or pair of words and embeddings, optional
+    words : "nouns", or sequence of str, mapping of word to embedding, or pair of words and embeddings
         The words to choose from, and their text embeddings of shape (n_words, d) where they are
         ready: no text tower is used then. By default the nouns of
         ``skneg.datasets.load_words("nouns")``, which are encoded once on a machine. No word is left
@@ -72,42 +72,37 @@ def nearest_words(
     check_templates("template", [template])
     state = detector._fitted()
     prompts, names, labels = _prompts(detector, state, of)
-    words, embeddings = embedded_words(detector, word_bank, template, prompts.shape[1], "word_bank")
+    listed, embeddings = embedded_words(detector, words, template, prompts.shape[1])
     found, cosines = nearest(prompts, embeddings, n)
-    return NearestWords(of, names, np.array(words)[found], cosines, labels)
+    return NearestWords(of, names, np.array(listed)[found], cosines, labels)
 
 
 def embedded_words(
-    detector: Any, word_bank: Any, template: str, width: int, parameter: str
+    detector: Any, words: str | WordBank, template: str, width: int
 ) -> tuple[Sequence[str], np.ndarray]:
-    """The words of a word bank, by default the shipped nouns, and their embeddings (n_words, width)."""
-    words: Sequence[str]
-    if word_bank is None:
+    """The words of a `words` parameter, and their embeddings (n_words, width)."""
+    listed: Sequence[str]
+    if isinstance(words, str) and words == "nouns":
         from ..datasets import load_words
 
-        words = load_words("nouns")
-        embeddings = embed_words(detector._backbone(), tuple(words), (template,), detector.verbose)
+        listed = load_words("nouns")
+        embeddings = embed_words(detector._backbone(), tuple(listed), (template,), detector.verbose)
     else:
-        words, ready = read_word_bank(word_bank, parameter)
-        if ready is None:
-            embeddings = _embed(detector, words, template, parameter)
-        else:
-            embeddings = unit_rows(ready, parameter)
+        listed, ready = read_word_bank(words, "words")
+        embeddings = _embed(detector, listed, template) if ready is None else unit_rows(ready, "words")
     if embeddings.shape[1] != width:
         raise InputError(
             f"the words have embeddings of {embeddings.shape[1]} columns, the detector's have {width}: give "
-            f"{parameter}=(words, embeddings) of the same model."
+            "words=(words, embeddings) of the same model."
         )
-    return words, embeddings
+    return listed, embeddings
 
 
-def _embed(detector: Any, words: Sequence[str], template: str, parameter: str) -> np.ndarray:
+def _embed(detector: Any, words: Sequence[str], template: str) -> np.ndarray:
     try:
         return embed_names(detector._backbone().text_tower, words, [template])
     except VocabularyError as error:
-        raise VocabularyError(
-            f"{parameter} has a word that is too long for the text tower: {error}"
-        ) from error
+        raise VocabularyError(f"words has a word that is too long for the text tower: {error}") from error
 
 
 def names_of_negatives(state: FittedState) -> list[str]:

@@ -19,7 +19,7 @@ from .._state import FittedState
 from .._utils import check_at_least, check_between, check_option, check_templates, unit_rows
 from ..errors import InputError, VocabularyError
 from ..words import WordBank
-from ._explain import one_detector, whole_images
+from ._explain import look, whole_images
 from ._nearest_words import embedded_words, nearest
 from ._tables import Suggestions
 
@@ -119,8 +119,7 @@ def suggest_classes(
     >>> detector.classes_.tolist()
     ['fish', 'heart', 'star', 'tree']
     """
-    detector, prepare = one_detector(detector, "suggest_classes")
-    state, seen = detector._see(prepare(X))
+    detector, state, seen, _ = look(detector, X, "suggest_classes")
     return suggest_for(
         detector,
         state,
@@ -153,13 +152,9 @@ def suggest_for(
         check_between("min_cosine", min_cosine, -1, 1)
     check_option("evidence", evidence, ("auto", "images", "both"))
     check_templates("template", [template])
-    if isinstance(words, str):
-        check_option("words", words, ("nouns",))
     if len(Z) > _MOST:
         raise InputError(f"X has {len(Z)} images, more than {_MOST} to group: give a sample of them.")
-    listed, embeddings = embedded_words(
-        detector, None if isinstance(words, str) else words, template, Z.shape[1], "words"
-    )
+    listed, embeddings = embedded_words(detector, words, template, Z.shape[1])
     kept = _unlike(listed, state.class_names_)
     names, embeddings = np.array(listed)[kept], embeddings[kept]
     known, labels = _known_images(detector, state)
@@ -265,8 +260,11 @@ def _cosine_of_classes(Z: np.ndarray, labels: np.ndarray) -> tuple[float, float]
     levels = np.unique([0.0, *tree[:, 2]])
     levels = levels[np.linspace(0, len(levels) - 1, min(len(levels), _LEVELS)).astype(int)]
     quality = np.array([adjusted_rand_score(labels, fcluster(tree, at, "distance")) for at in levels])
-    best = np.flatnonzero(quality >= quality.max() - 1e-9)
-    low, high = levels[best[0]], levels[min(best[-1] + 1, len(levels) - 1)]
+    # Of several runs of levels that are as good, the widest.
+    good = np.flatnonzero(quality >= quality.max() - 1e-9)
+    runs = np.split(good, np.flatnonzero(np.diff(good) > 1) + 1)
+    ends = [(levels[run[0]], levels[min(run[-1] + 1, len(levels) - 1)]) for run in runs]
+    low, high = max(ends, key=lambda pair: pair[1] - pair[0])
     # Between two levels nothing is joined. Few known classes lie opposite each other; what has nothing in
     # common has cosine 0.
     middle = float(low + max(low, min(high, 1.0))) / 2
@@ -274,7 +272,7 @@ def _cosine_of_classes(Z: np.ndarray, labels: np.ndarray) -> tuple[float, float]
 
 
 def _tree(Z: np.ndarray) -> np.ndarray:
-    # In float32: half the memory, which is what limits the number of images.
+    # In float32 until `linkage` makes float64 of the half that it needs.
     return linkage(squareform(cosine_distances(Z.astype(np.float32)), checks=False), "average")
 
 

@@ -35,12 +35,11 @@ def summary(detector: Any) -> str:
     state = detector._fitted()
     names, model = state.class_names_, (state.backbone or {}).get("name")
     told = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
-    how = "" if state.calibrator.shift is None else ", each scored without itself"
     lines = [
         type(detector).__name__ + (f" with {model}" if model else ", no model used"),
         f"{len(names)} class{'es' if len(names) > 1 else ''}: {told}",
-        f"{len(state.calibrator.scores)} images set the threshold{how}, {state.offset_:.4f}: "
-        f"{promise(detector, state)} of new images of these classes are rejected",
+        f"{len(state.calibrator.scores)} images set the threshold{how_scored(detector, state)}, "
+        f"{state.offset_:.4f}: {promise(detector, state)}",
     ]
     weights = state.learned.get("evidence_weights_")
     if weights:
@@ -48,13 +47,26 @@ def summary(detector: Any) -> str:
     return "\n".join(lines)
 
 
+def how_scored(detector: Any, state: FittedState) -> str:
+    """What to know of the images that have set the threshold, in words that go on a sentence."""
+    if state.calibrator.shift is not None:
+        return ", each scored without itself"
+    has_learned = getattr(detector, "calibration", None) == "train"
+    return ", some of which it may have learned from" if has_learned else ""
+
+
 def promise(detector: Any, state: FittedState) -> str:
     """Which share of new images of the known classes is rejected, in words."""
-    scores = state.calibrator.scores
-    share = float(np.mean(scores < state.offset_))
+    if state.unknown_label is None:
+        return "nothing is rejected, since unknown_label is None"
+    calibrator = state.calibrator
+    share = float(np.mean(calibrator.scores < calibrator.offset))
     try:
-        # `calibrate_unknown` may have put it elsewhere.
-        is_usual = conformal_offset(scores, detector.contamination) == state.offset_
+        # `calibrate_unknown` may have put it elsewhere, and a new `contamination` awaits `calibrate`.
+        if conformal_offset(calibrator.scores, detector.contamination) == calibrator.offset:
+            share = detector.contamination
     except InputError:  # too few images: their smallest score
-        is_usual, share = False, 1 / (len(scores) + 1)
-    return f"about {100 * (detector.contamination if is_usual else share):.3g}%"
+        share = 1 / (len(calibrator.scores) + 1)
+    absent = set(state.class_names_) - set(calibrator.names or state.class_names_)
+    guess = f" (a guess: {len(absent)} of them had no image for it)" if absent else ""
+    return f"about {100 * share:.3g}% of new images of these classes are rejected{guess}"

@@ -120,6 +120,11 @@ class Explanations:
         columns = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "images"}
         return {name: values for name, values in columns.items() if values is not None}
 
+    @property
+    def rejected(self) -> np.ndarray:
+        """Which images are answered with the unknown label, (n,) of bool; none without such a label."""
+        return np.asarray(self.answer != self.nearest_class, dtype=bool)
+
     def most_suspicious(self, n: int = 10) -> Explanations:
         """The n images that are least like the known classes, the least like first.
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..metrics._open_set import named_labels
+from ..vocabulary import resolve_unknown_label
 from ._display import Display
 from ._sets import ID, by_set, fitted_detector, named, need
 
@@ -103,7 +104,7 @@ class ConfusionDisplay(Display):
         y_pred: Any,
         answers_ood: Any = None,
         *,
-        unknown_label: Any = "unknown",
+        unknown_label: Any = "auto",
         ax: Axes | None = None,
     ) -> Self:
         """Draw answers.
@@ -114,8 +115,9 @@ class ConfusionDisplay(Display):
             Labels of images of known classes, and what `predict` answers.
         answers_ood : mapping of str to array-like of shape (m,), or array-like of shape (m,), optional
             What `predict` answers for OOD images, of several sets by name or of one set.
-        unknown_label : label, default="unknown"
-            The answer for images of no known class; None where there is none.
+        unknown_label : label, default="auto"
+            The answer for images of no known class: ``"auto"`` is -1 beside numbers and ``"unknown"`` beside
+            strings; None where there is none.
         ax : matplotlib Axes, optional
             Where to draw; a new figure by default.
 
@@ -132,6 +134,7 @@ class ConfusionDisplay(Display):
         if len(true) != len(answers):
             raise InputError(f"y_true and y_pred have different lengths: {len(true)} and {len(answers)}.")
         others = {name: named_labels(values, name) for name, values in named(answers_ood).items()}
+        unknown_label = resolve_unknown_label(unknown_label, true)
         seen = np.unique(np.concatenate([true, answers, *others.values()]))
         return cls._of(true, answers, others, seen[seen != unknown_label], unknown_label).plot(ax)
 

@@ -34,8 +34,13 @@ class ImageGridDisplay(Display):
     Attributes
     ----------
     ax_, figure_ : matplotlib Axes and Figure
-    axes_ : list of matplotlib Axes
-        One for each image.
+    axes_ : dict of int to matplotlib Axes
+        By the row of X.
+
+    Raises
+    ------
+    InputError
+        If there is no image.
 
     Examples
     --------
@@ -53,6 +58,11 @@ class ImageGridDisplay(Display):
     """
 
     def __init__(self, explanations: Explanations) -> None:
+        if len(explanations) == 0 or explanations.images is None:
+            what = "no image is among them" if explanations.images is not None else "X holds embeddings"
+            raise InputError(
+                f"there is no picture to draw: {what}. Explain images, such as detector.explain(paths)."
+            )
         self.explanations = explanations
 
     @classmethod
@@ -92,7 +102,7 @@ class ImageGridDisplay(Display):
         Parameters
         ----------
         explanations : Explanations
-            From ``detector.explain(X)``, such as ``why[why.decision < 0]``.
+            From ``detector.explain(X)``, such as ``why[why.rejected]``.
         n, ax
             See `from_estimator`.
 
@@ -101,11 +111,6 @@ class ImageGridDisplay(Display):
         ImageGridDisplay
         """
         check_at_least("n", n, 1, Integral)
-        if explanations.images is None:
-            raise InputError(
-                "there are no images to draw: X holds embeddings. Explain the images themselves, "
-                "detector.explain(paths)."
-            )
         return cls(explanations.most_suspicious(n)).plot(ax)
 
     def plot(self, ax: Axes | None = None) -> Self:
@@ -126,10 +131,11 @@ class ImageGridDisplay(Display):
         n_columns = min(6, len(why))
         n_rows = -(-len(why) // n_columns)
         grid = self._divide(ax, (1.7 * n_columns, 2.1 * n_rows), n_rows, n_columns)
-        self.axes_ = [self.figure_.add_subplot(grid[place]) for place in range(len(why))]
-        for panel, one in zip(self.axes_, why, strict=True):
-            is_known = one.decision[0] >= 0
-            picture = why.images[one.to_dict()["image"][0]]
+        rows = why.to_dict()["image"].tolist()
+        self.axes_ = {row: self.figure_.add_subplot(grid[place]) for place, row in enumerate(rows)}
+        for (row, panel), one in zip(self.axes_.items(), why, strict=True):
+            is_known = not one.rejected[0]
+            picture = why.images[row]
             if isinstance(picture, Image.Image):  # what was preprocessed for a model is none
                 panel.imshow(picture)
             panel.set(xticks=[], yticks=[])

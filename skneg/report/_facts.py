@@ -11,7 +11,7 @@ import numpy as np
 from .._doubts import seen_rows
 from .._state import FittedState
 from ..inspection import Suggestions
-from ..inspection._summary import promise
+from ..inspection._summary import how_scored, promise
 from ..metrics import ood_report
 from ..plotting import ConfusionDisplay
 from ..plotting._sets import ID
@@ -32,21 +32,26 @@ def as_labels(y: Any) -> np.ndarray:
 
 def of_detector(detector: Any, state: FittedState) -> list[tuple[str, str]]:
     """What was fitted, and what the threshold promises."""
-    calibrator, names = state.calibrator, state.class_names_
-    own = "" if calibrator.shift is None else ", each scored as if it had not been learned from"
+    names = state.class_names_
     facts = [
         ("model", (state.backbone or {}).get("name", "none: it was fitted on embeddings")),
         ("known classes", f"{len(names)}: {', '.join(names)}"),
-        ("threshold", f"{state.offset_:.4f}, by {len(calibrator.scores)} images{own}"),
         (
-            "promise",
-            f"{promise(detector, state)} of new images of the known classes are rejected; nothing is "
-            "promised of unknown ones",
+            "threshold",
+            f"{state.offset_:.4f}, by {len(state.calibrator.scores)} images{how_scored(detector, state)}",
         ),
+        ("promise", f"{promise(detector, state)}; nothing is promised of unknown images"),
     ]
     if weights := state.learned.get("evidence_weights_"):
         facts.append(("weights", ", ".join(f"{part} {weight:.2f}" for part, weight in weights.items())))
     return facts
+
+
+def learned_from(detector: Any, known: Seen, state: FittedState) -> np.ndarray | None:
+    """Rows of known images that the detector has learned from; None where that cannot be told."""
+    if detector.training == "none":
+        return np.array([], dtype=int)
+    return seen_rows(known.embeddings, state)
 
 
 def of_sets(sets: Mapping[str, Seen]) -> list[dict[str, str]]:
@@ -55,28 +60,21 @@ def of_sets(sets: Mapping[str, Seen]) -> list[dict[str, str]]:
         {
             "name": name,
             "n": str(len(seen)),
-            "rejected": f"{100 * np.mean(seen.why.decision < 0):.1f} %",
+            "rejected": f"{100 * np.mean(seen.why.rejected):.1f} %",
             "p": f"{np.median(seen.why.p_value):.3f}",
         }
         for name, seen in sets.items()
     ]
 
 
-def n_of_fit(known: Seen, state: FittedState) -> str:
-    """How many images the detector has learned from, where there are any."""
-    n = len(seen_rows(known.embeddings, state))
-    return f"{n} of {len(known)}" if n else ""
-
-
-def ranking(known: Seen, others: Mapping[str, Seen], state: FittedState) -> dict[str, Any] | None:
-    """AUROC and FPR95 of each OOD set against known images that the detector has not learned from."""
+def ranking(new: Seen, others: Mapping[str, Seen], state: FittedState) -> dict[str, Any] | None:
+    """AUROC and FPR95 of each OOD set against known images, or those that set the threshold without any."""
     if not others:
         return None
-    new = np.setdiff1d(np.arange(len(known)), seen_rows(known.embeddings, state))
-    scores, of = known.why.score[new], f"{len(new)} images of X that were not in fit"
+    scores, of = new.why.score, f"{len(new)} known images of X"
     if len(new) == 0:
         scores = state.calibrator.scores
-        of = f"the {len(scores)} images that set the threshold, since all images of X were in fit"
+        of = f"the {len(scores)} images that set the threshold, since all known images of X were in fit"
     strange = {name: seen.why.score for name, seen in others.items()}
     table = ood_report(scores, strange, metrics=("auroc", "fpr95"), random_state=0)
     rows = []
@@ -89,10 +87,8 @@ def ranking(known: Seen, others: Mapping[str, Seen], state: FittedState) -> dict
     return {"rows": rows, "of": of}
 
 
-def confusion(known: Seen, others: Mapping[str, Seen], state: FittedState) -> dict[str, Any] | None:
+def confusion(known: Seen, others: Mapping[str, Seen], state: FittedState) -> dict[str, Any]:
     """Answers for the images of each class and OOD set; with many classes, right, wrong and unknown."""
-    if known.labels[0] is None:
-        return None
     answers = {name: seen.why.answer for name, seen in others.items()}
     true = np.array(known.labels.tolist())
     display = ConfusionDisplay._of(true, known.why.answer, answers, state.classes_, state.unknown_label)
@@ -133,9 +129,9 @@ def cards(seen: Seen, order: np.ndarray, n: int) -> list[Card]:
             ("images", why.image_evidence, why.image_class),
         ):
             if value is not None and label is not None:
-                facts.append((title, f"{value[row]:+.2f} nats ({label[row]})"))
+                facts.append((title, f"{value[row]:+.2f} ({label[row]})"))
         if why.clarity is not None:
-            facts.append(("clarity", f"{why.clarity[row]:+.2f} nats"))
+            facts.append(("clarity", f"{why.clarity[row]:+.2f}"))
         if chosen.sets[row] not in (None, ID):
             facts.append(("set", chosen.sets[row]))
         if chosen.labels[row] is not None:
@@ -145,16 +141,16 @@ def cards(seen: Seen, order: np.ndarray, n: int) -> list[Card]:
     return rows
 
 
-def doubtful_labels(known: Seen, state: FittedState, n: int) -> list[Card] | None:
+def doubtful_labels(known: Seen, state: FittedState, n: int) -> list[Card]:
     """Images whose label gets the smallest share of the posterior, and not the largest [1]_.
+
+    Of those that the detector has learned from, it would only repeat what it was told: leave them out.
 
     References
     ----------
     .. [1] Northcutt et al., "Confident Learning: Estimating Uncertainty in Dataset Labels", JAIR 2021:
        self-confidence.
     """
-    if known.labels[0] is None:
-        return None
     column = {label: number for number, label in enumerate(state.classes_.tolist())}
     own = known.posterior[np.arange(len(known)), [column[label] for label in known.labels.tolist()]]
     differ = known.why.nearest_class != known.labels

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from .. import __version__
@@ -41,8 +42,9 @@ def html(
 
     It says what was fitted and what the threshold promises; shows the scores and, where there are OOD
     images, AUROC and FPR95 with bootstrap intervals; the answers for each class; the most and the least
-    certain rejections with what words and images say, in nats; labels that look wrong; and names for
-    groups of rejected images. Images of `fit` among X are counted, and take no part in AUROC and FPR95.
+    certain rejections with what words and images say; labels that look wrong; and names for groups of
+    rejected images. Images that the detector has learned from are counted, where it can tell, and take no
+    part in AUROC, FPR95 and the labels.
 
     Parameters
     ----------
@@ -98,7 +100,9 @@ def html(
     labels = None if y is None else _facts.as_labels(y)
     sets = by_set(detector, lambda images: see(estimator, images, labels if images is X else None), X, y, ood)
     known, others = sets[ID], {name: seen for name, seen in sets.items() if name != ID}
-    rejected = Seen.joined({name: seen[seen.why.decision < 0] for name, seen in sets.items()})
+    rejected = Seen.joined({name: seen[seen.why.rejected] for name, seen in sets.items()})
+    old = _facts.learned_from(detector, known, state)
+    new = known if old is None else known[np.setdiff1d(np.arange(len(known)), old)]
 
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(files(__package__).joinpath("_template.html").read_text("utf-8"))
@@ -107,14 +111,15 @@ def html(
         made=f"skneg {__version__}, {datetime.now(UTC):%Y-%m-%d}",
         facts=_facts.of_detector(detector, state),
         sets=_facts.of_sets(sets),
-        seen=_facts.n_of_fit(known, state),
+        n_old=None if old is None else len(old),
+        n_known=len(known),
         histogram=histogram({name: s.why.score for name, s in sets.items()}, state),
-        ranking=_facts.ranking(known, others, state),
-        confusion=_facts.confusion(known, others, state),
+        ranking=_facts.ranking(new, others, state),
+        confusion=None if y is None else _facts.confusion(known, others, state),
         sure=_facts.cards(rejected, rejected.why.decision, n_images),
         unsure=_facts.cards(rejected, -rejected.why.decision, n_images),
         n_rejected=len(rejected),
-        doubtful=_facts.doubtful_labels(known, state, n_images),
+        doubtful=None if y is None else _facts.doubtful_labels(new, state, n_images),
         **_names(detector, rejected, words),
     )
     write_bytes(target, page.encode("utf-8", "replace"))

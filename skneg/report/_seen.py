@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..images._inputs import images_or_none
 from ..images._thumbnail import thumbnail
 from ..inspection import Explanations
-from ..inspection._explain import explain_seen, one_detector, whole_images
+from ..inspection._explain import explain_seen, look, whole_images
 
 _ARRAYS = ("embeddings", "posterior", "labels", "sources", "sets")
 
@@ -69,9 +68,7 @@ class Seen:
 
 def see(estimator: Any, X: Any, labels: np.ndarray | None = None) -> Seen:
     """Each image encoded once, and explained."""
-    detector, prepare = one_detector(estimator, "report.html")
-    images, prepared = images_or_none(X), prepare(X)
-    state, Z = detector._see(images if prepared is X and images is not None else prepared)
+    detector, state, Z, images = look(estimator, X, "report.html")
     why = explain_seen(detector, state, Z, images)
     sources = np.empty(len(why), dtype=object)
     if images is not None:

@@ -51,7 +51,7 @@ def assert_answers_as(detector, path, Z, tolerance=1e-4, **inputs):
     export.onnx(detector, path, images="pixels" in inputs)
     told, facts = answers(path, **(inputs or {"embeddings": Z}))
     facts = {key: json.loads(value) for key, value in facts.items()}
-    assert facts == json.loads(path.with_suffix(".json").read_text())
+    assert facts == json.loads(path.with_name(f"{path.name}.json").read_text())
     scores = detector.score_samples(Z)
     np.testing.assert_allclose(told["score"], scores, rtol=tolerance, atol=tolerance)
     np.testing.assert_allclose(told["posterior"], detector.predict_proba(Z), atol=tolerance)
@@ -293,7 +293,7 @@ def test_a_failed_write_leaves_what_was_there(fails_for, is_there, negprompt, tm
     path = tmp_path / "d.onnx"
     if is_there:
         path.write_text("old model")
-        path.with_suffix(".json").write_text("old facts")
+        path.with_name(f"{path.name}.json").write_text("old facts")
     write, failed = _onnx.write_bytes, []
 
     def full_disk(target, data):
@@ -306,7 +306,7 @@ def test_a_failed_write_leaves_what_was_there(fails_for, is_there, negprompt, tm
     with pytest.raises(PersistenceError, match="no space"):
         export.onnx(negprompt, path)
     left = {file.name: file.read_text() for file in tmp_path.iterdir()}
-    assert left == ({"d.onnx": "old model", "d.json": "old facts"} if is_there else {})
+    assert left == ({"d.onnx": "old model", "d.onnx.json": "old facts"} if is_there else {})
 
 
 def test_a_mismatch_leaves_what_was_there(negprompt, tmp_path, monkeypatch):

@@ -34,7 +34,7 @@ def test_classes_without_images_have_a_column_but_no_row(detector, embedded):
 
 
 def test_numbers_are_taken_as_answers():
-    display = ConfusionDisplay.from_predictions([0, 0, 7], [0, -1, 0], {"noise": [-1, 7]}, unknown_label=-1)
+    display = ConfusionDisplay.from_predictions([0, 0, 7], [0, -1, 0], {"noise": [-1, 7]})
     assert display.columns == ["0", "7", "-1"]
     assert display.counts.tolist() == [[1, 0, 1], [1, 0, 0], [0, 1, 1]]
 
