@@ -28,9 +28,9 @@ app = FastAPI(title="known or unknown", lifespan=lifespan)
 
 @app.middleware("http")
 async def limit_size(request: Request, call_next):
-    length = request.headers.get("content-length", "")
-    if request.method == "POST" and not length.isdigit():
-        return JSONResponse({"detail": "Content-Length is needed"}, 411)
+    length, chunked = request.headers.get("content-length", ""), "transfer-encoding" in request.headers
+    if request.method == "POST" and (chunked or not length.isdigit()):
+        return JSONResponse({"detail": "Content-Length alone is needed"}, 411)
     if int(length or 0) > MAX_BYTES:  # before anything of it is read
         return JSONResponse({"detail": f"at most {MAX_BYTES} bytes"}, 413)
     return await call_next(request)
@@ -40,12 +40,13 @@ async def limit_size(request: Request, call_next):
 def predict(files: list[UploadFile]) -> list[dict]:
     if len(files) > MAX_FILES:
         raise HTTPException(413, f"at most {MAX_FILES} files")
+    names = [(file.filename or "").encode("utf-8", "replace").decode() for file in files]
     try:
         told = app.state.detector.explain([file.file.read() for file in files])
     except skneg.ImageError as error:
-        raise HTTPException(422, f"{files[error.index].filename} cannot be read: {error}") from error
-    values = zip(files, told.answer.tolist(), told.p_value.tolist(), told.nearest_class.tolist(), strict=True)
-    return [{"file": f.filename, "label": y, "p_value": p, "nearest_class": c} for f, y, p, c in values]
+        raise HTTPException(422, f"{names[error.index]} cannot be read as an image") from error
+    values = zip(names, told.answer.tolist(), told.p_value.tolist(), told.nearest_class.tolist(), strict=True)
+    return [{"file": name, "label": y, "p_value": p, "nearest_class": c} for name, y, p, c in values]
 
 
 if __name__ == "__main__":

@@ -140,7 +140,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         module = import_module(f"skneg._commands.{_HOMES[options.command]}")
         getattr(module, options.command)(options)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # closed by the shell
+            sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:

@@ -179,6 +179,8 @@ def seen_rows(Z: Any, state: FittedState) -> np.ndarray | None:
     known = state.learned.get("train_embeddings_")
     if known is None and state.calibrator.shift is not None:  # cross-fitted: they are one
         known = getattr(state.calibrator.images, "embeddings", state.calibrator.images)
+    if isinstance(known, np.ndarray) and known.ndim == 3:  # with those of patches
+        known = known[:, 0]
     if not isinstance(Z, np.ndarray) or not isinstance(known, np.ndarray) or known.shape[1:] != Z.shape[1:]:
         return None
     number = copies(np.concatenate([known, Z]))

@@ -43,9 +43,39 @@ def as_path(path: Any) -> Path:
     if "\0" in os.fspath(path):
         raise PersistenceError(f"path={path!r} holds a NUL character, which no file name can.")
     try:
+        os.fsencode(path)
+    except UnicodeEncodeError as error:
+        raise PersistenceError(f"path={path!r} cannot be a file name here: {error}") from error
+    try:
         return Path(path).expanduser()
     except RuntimeError as error:  # "~nobody"
         raise PersistenceError(f"path={path!r} cannot be used: {error}") from error
+
+
+def check_target(path: Any) -> Path:
+    """`as_path` of a file that is to be written, refused before there is any work to lose.
+
+    Raises
+    ------
+    InputTypeError, PersistenceError
+        Names what is wrong.
+    """
+    target = as_path(path)
+    try:
+        what = (
+            "it is a folder; give the name of a file"
+            if not target.name or target.is_dir()
+            else f"there is no folder {target.parent}; make it first"
+            if not target.parent.is_dir()
+            else f"the folder {target.parent} cannot be written to"
+            if not os.access(target.parent, os.W_OK)
+            else ""
+        )
+    except OSError as error:  # such as a name that is too long
+        what = str(error)
+    if what:
+        raise PersistenceError(f"path={str(target)!r} cannot be written: {what}.")
+    return target
 
 
 def pack(header: dict[str, Any], tensors: dict[str, np.ndarray]) -> bytearray:

@@ -106,6 +106,8 @@ def resolve_unknown_label(unknown_label: Any, labels: np.ndarray) -> Any:
             f"unknown_label={unknown_label!r} must be of the kind of the labels, which are "
             f"{'strings' if is_text else 'numbers'}."
         )
+    if not is_text and not np.isfinite(unknown_label):
+        raise InputError(f"unknown_label={unknown_label!r} must be a finite number.")
     return unknown_label
 
 

@@ -27,7 +27,10 @@ def place(tmp_path_factory):
     pictures = [*make_scenes(8, shapes=SHAPES, random_state=7)[0], *make_scenes(8, random_state=8)[0]]
     for number, pixels in enumerate(pictures):
         image = Image.fromarray(pixels)
-        image.resize([(90, 90), (200, 71), (64, 131)][number % 3]).save(place / f"{number:02}.png")
+        image = image.resize([(90, 90), (200, 71), (64, 131)][number % 3])
+        if number % 4 == 1:
+            image.putalpha(Image.linear_gradient("L").resize(image.size))
+        image.convert("P" if number % 4 == 2 else image.mode).save(place / f"{number:02}.png")
     return place
 
 
@@ -37,6 +40,7 @@ class TestOnnxRuntime:
         monkeypatch.setattr(sys, "argv", ["onnx_runtime.py", str(place / "shapes.onnx"), *map(str, files)])
         runpy.run_path(str(FOLDER / "onnx_runtime.py"), run_name="__main__")
         told = capsys.readouterr().out.split()
+        assert len(told) == 16
         assert told == skneg.load(place / "shapes.skneg").predict(files).tolist()
 
     def test_nothing_heavy_is_imported(self, place):
@@ -86,12 +90,12 @@ class TestServe:
         assert "skneg-tiny" in {name for name, *_ in _loading._loaded}
         assert module.app.state.detector.backbone_ == "skneg-tiny"
 
-    @pytest.mark.parametrize("content", [b"", b"no image", b"\x89PNG\r\n\x1a\n cut"])
+    @pytest.mark.parametrize("content", [b"", b"no image", b"/etc/passwd", b"\x89PNG\r\n\x1a\n cut"])
     def test_an_unreadable_image_is_named(self, client, place, content):
         files = upload(("good.png", (place / "00.png").read_bytes()), ("bad.png", content))
         response = client.post("/predict", files=files)
         assert response.status_code == 422
-        assert "bad.png cannot be read" in response.json()["detail"]
+        assert response.json()["detail"] == "bad.png cannot be read as an image"
 
     def test_an_image_of_too_many_pixels_is_refused(self, client, monkeypatch):
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
@@ -114,3 +118,5 @@ class TestServe:
 
     def test_a_body_of_unknown_length_is_refused(self, client):
         assert client.post("/predict", content=iter([b"a", b"b"])).status_code == 411
+        both = {"Content-Length": "2", "Transfer-Encoding": "chunked"}
+        assert client.post("/predict", content=b"ab", headers=both).status_code == 411

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -30,18 +31,25 @@ def labelled(source: str, on_error: str) -> tuple[list[Path], np.ndarray, np.nda
 
 
 def _table(file: Path) -> tuple[list[Path], np.ndarray, np.ndarray | None]:
-    with file.open(newline="", encoding="utf-8-sig") as lines:
-        rows = csv.DictReader(lines)
-        columns = rows.fieldnames or []
-        for name in ("path", "label"):
-            if name not in columns:
-                raise InputError(f"{file} has the columns {columns}; it needs path and label.")
-        listed = list(rows)
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as lines:
+            rows = csv.DictReader(lines)
+            columns = list(rows.fieldnames or [])
+            listed = list(rows)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{file} is no CSV table in UTF-8: {error}") from error
+    for name in ("path", "label"):
+        if name not in columns:
+            raise InputError(f"{file} has the columns {columns}; it needs path and label.")
     if not listed:
         raise InputError(f"{file} has no row.")
+    for number, row in enumerate(listed, 1):
+        for name in columns:
+            if not row[name]:
+                raise InputError(f"{file} has nothing for {name} in row {number} below its header.")
     groups = np.array([row["group"] for row in listed]) if "group" in columns else None
     # A path is told from the place of the table, as in a web page.
-    paths = [file.parent / Path(row["path"]).expanduser() for row in listed]
+    paths = [file.parent / os.path.expanduser(row["path"]) for row in listed]
     return paths, np.array([row["label"] for row in listed], dtype=object), groups
 
 

@@ -23,6 +23,8 @@ def report(options: Any) -> None:
         name, equals, folder = ("", "", given) if Path(given).exists() else given.partition("=")
         if not equals:
             name, folder = Path(given).name, given
+        if not folder:
+            raise InputError(f"--ood {given!r} names no folder.")
         if name in ood:
             raise InputError(f"--ood has two sets called {name!r}: write --ood NAME={folder}.")
         ood[name] = readable(list(expanded([folder])), options.on_error)

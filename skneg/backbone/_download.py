@@ -14,10 +14,10 @@ logger = logging.getLogger(__name__)
 def announce_download(model: str, pretrained: str | None) -> None:
     """Log what is about to be downloaded from the hub; nothing if it is here already, or not there."""
     repository, names = _weights(model, pretrained)
-    if not repository or any(try_to_load_from_cache(repository, name) for name in names):
-        return
-    for name in names:
+    for name in names if repository else ():
         try:
+            if any(try_to_load_from_cache(repository, other) for other in names):
+                return
             size = get_hf_file_metadata(hf_hub_url(repository, name)).size
         except Exception:  # open_clip asks for the file itself, and its error is the one to show
             continue

@@ -82,6 +82,8 @@ class ImageTower:
         """
         if local and self._forward_local is None:
             self._forward_local = local_forward(self._network.visual)
+        if isinstance(images, np.ndarray):  # what `pixels` gives
+            images = torch.from_numpy(images)
         forward = self._forward_local if local else self._network.encode_image
         chunks, values, n_dark = [], PixelRange(*self._mean_and_std), 0
         dark = torch.tensor([(_DARK - m) / s for m, s in zip(*self._mean_and_std, strict=True)])

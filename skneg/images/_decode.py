@@ -146,7 +146,8 @@ def _read(source: Any, index: int, what: str) -> Image.Image:
         raise ImageError(f"image {index} ({what}) does not exist.{hint}", index) from error
     except _DECODER_ERRORS as error:
         hint = _what_else(source)
-        reason = f"{type(error).__name__}: {error}{hint}"
+        told = str(error).replace(repr(source), "it") if isinstance(source, BytesIO) else str(error)
+        reason = f"{type(error).__name__}: {told}{hint}"
         raise ImageError(f"image {index} ({what}) cannot be read: {reason}", index) from error
 
 
@@ -155,8 +156,9 @@ def _what_else(source: Any) -> str:
     if not isinstance(source, BytesIO):
         is_folder = os.path.isdir(source)
         return ". It is a folder: take skneg.datasets.list_images(folder)" if is_folder else ""
-    start = source.getvalue()[:4096]
-    return ". It is the path of a file: take os.fsdecode(path)" if os.path.isfile(start) else ""
+    # Whether there is such a file is nothing to tell whoever sends bytes.
+    is_path = source.getvalue()[:4096].lower().endswith(tuple(map(str.encode, image_suffixes())))
+    return ". It looks like the path of a file: take os.fsdecode(path)" if is_path else ""
 
 
 def _from_array(array: np.ndarray, index: int) -> Image.Image:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from io import BytesIO
 from typing import Any
 
 from PIL import Image
+
+from ..errors import ImageError
 
 
 def thumbnail(image: Any, size: int = 96) -> str:
@@ -26,3 +29,11 @@ def thumbnail(image: Any, size: int = 96) -> str:
     file = BytesIO()
     small.save(file, "JPEG", quality=80)
     return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def picture_of(images: Sequence | None, row: int, size: int) -> str:
+    """The `thumbnail` of an image of X; "" where X has no images, or its file is gone since."""
+    try:
+        return "" if images is None else thumbnail(images[row], size)
+    except ImageError:
+        return ""

@@ -151,6 +151,6 @@ def whole_images(detector: Any, Z: Any) -> np.ndarray:
     """The embeddings (n, d) of represented images."""
     if hasattr(Z, "embeddings"):  # with words of each image
         return Z.embeddings
-    if isinstance(Z, np.ndarray):
+    if isinstance(Z, np.ndarray) and Z.ndim < 4:
         return Z[:, 0] if Z.ndim == 3 else Z  # with those of patches
     return detector._backbone().image_tower.encode(Z, detector.batch_size)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .._utils import check_at_least, require
-from ..images._thumbnail import thumbnail
+from ..images._thumbnail import picture_of
 
 _SHOWN = 10  # rows of a printed table
 _NAMES = 5  # words of a group in it
@@ -145,7 +145,7 @@ class Explanations:
         return _frame(self.to_dict())
 
     def pictures(self, size: int = 96) -> list[str]:
-        """Each image as a small picture, a ``data:`` address for a page; "" where X has embeddings only.
+        """Each image as a small picture, a ``data:`` address for a page; "" where there is none (any more).
 
         Parameters
         ----------
@@ -156,8 +156,8 @@ class Explanations:
         -------
         list of str of length n
         """
-        rows = self.to_dict()["image"].tolist()
-        return ["" if self.images is None else thumbnail(self.images[row], size) for row in rows]
+        check_at_least("size", size, 1, Integral)
+        return [picture_of(self.images, row, size) for row in self.to_dict()["image"].tolist()]
 
     def _columns(self) -> dict[str, list[str]]:
         """The table that is shown, as text, of the first few images."""

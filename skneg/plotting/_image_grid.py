@@ -59,7 +59,7 @@ class ImageGridDisplay(Display):
 
     def __init__(self, explanations: Explanations) -> None:
         if len(explanations) == 0 or explanations.images is None:
-            what = "no image is among them" if explanations.images is not None else "X holds embeddings"
+            what = "no image is among them" if len(explanations) == 0 else "images are not at hand"
             raise InputError(
                 f"there is no picture to draw: {what}. Explain images, such as detector.explain(paths)."
             )

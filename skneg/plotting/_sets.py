@@ -12,7 +12,7 @@ from .._reading import read_images
 from .._sklearn import Prepare, unwrap
 from ..bank import TextBank
 from ..base import OpenSetDetector
-from ..errors import InputError, InputTypeError
+from ..errors import ImageError, InputError, InputTypeError
 from ..vocabulary import check_labels
 from ..words import class_means
 
@@ -41,14 +41,18 @@ def named(values: Any) -> dict[str, Any]:
     for name in values:
         if not isinstance(name, str) or name == ID:
             raise InputError(f"a set of OOD images cannot be called {name!r}; give it another text as name.")
-    return dict(values)
+    return {str.__str__(name): images for name, images in values.items()}  # no markup of a subclass
 
 
 def by_set(detector: Any, of_images: Callable[[Any], Any], X: Any, y: Any, ood: Any) -> dict[str, Any]:
     """`of_images`, an array or the like with a row for each image, for each set."""
     others = named(ood)
+    known = None if y is None else _is_known(detector, y, len(y))  # before any image is encoded
     values = of_images(X)
-    known = np.ones(len(values), dtype=bool) if y is None else _is_known(detector, y, len(values))
+    if known is None:
+        known = np.ones(len(values), dtype=bool)
+    elif len(known) != len(values):
+        raise InputError(f"X and y have different lengths: {len(values)} images, {len(known)} labels.")
     if not known.any():
         raise InputError(f"y has no known class: all {len(values)} rows are unknown.")
     sets = {ID: values[known]}
@@ -59,7 +63,14 @@ def by_set(detector: Any, of_images: Callable[[Any], Any], X: Any, y: Any, ood: 
                 "pass a mapping with other names, or leave y out."
             )
         sets[OOD] = values[~known]
-    return sets | {name: of_images(images) for name, images in others.items()}
+    for name, images in others.items():
+        try:
+            sets[name] = of_images(images)
+        except ImageError as error:
+            raise ImageError(f"ood[{name!r}]: {error}", error.index) from error
+        except (InputError, InputTypeError) as error:  # which speaks of X
+            raise type(error)(f"ood[{name!r}]: {error}") from error
+    return sets
 
 
 def _is_known(detector: Any, y: Any, n_samples: int) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .._doubts import seen_rows
+from .._doubts import copies, seen_rows
 from .._state import FittedState
 from ..inspection import Suggestions
 from ..inspection._summary import how_scored, promise
@@ -22,12 +22,6 @@ _GROUPS, _OF_GROUP = 8, 6  # groups with names, and images of each, that are sho
 _MANY_CLASSES = 20  # more do not fit a page as a matrix
 
 Card = dict[str, Any]
-
-
-def as_labels(y: Any) -> np.ndarray:
-    labels = np.empty(len(y), dtype=object)
-    labels[:] = np.asarray(y).tolist()
-    return labels
 
 
 def of_detector(detector: Any, state: FittedState) -> list[tuple[str, str]]:
@@ -52,6 +46,15 @@ def learned_from(detector: Any, known: Seen, state: FittedState) -> np.ndarray |
     if detector.training == "none":
         return np.array([], dtype=int)
     return seen_rows(known.embeddings, state)
+
+
+def n_of_threshold(known: Seen, state: FittedState) -> int:
+    """How many known images have set the threshold."""
+    images = state.calibrator.images
+    if not isinstance(images, np.ndarray) or images[:1].size != known.embeddings[:1].size:
+        return 0
+    number = copies(np.concatenate([images.reshape(len(images), -1), known.embeddings]))
+    return 0 if number is None else int(np.isin(number[len(images) :], number[: len(images)]).sum())
 
 
 def of_sets(sets: Mapping[str, Seen]) -> list[dict[str, str]]:

@@ -14,14 +14,15 @@ CALIBRATION = "set the threshold"
 
 def histogram(scores: Mapping[str, np.ndarray], state: Any) -> dict[str, Any]:
     """Lines of the sets, of the images that have set the threshold, and of the threshold itself."""
-    sets = {**scores, CALIBRATION: state.calibrator.scores}
-    pooled = np.concatenate([*sets.values(), [state.offset_]])
-    edges = np.histogram_bin_edges(pooled[np.abs(pooled) < np.finfo(np.float64).max], _BINS)
-    shares = {}
-    for name, values in sets.items():
-        counts = np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0]
-        shares[name] = 100 * counts / len(values)
-    top = max(share.max() for share in shares.values())
+    sets = [*scores.items(), (CALIBRATION, state.calibrator.scores)]
+    pooled = np.concatenate([*(values for _, values in sets), [state.offset_]])
+    finite = pooled[np.abs(pooled) < np.finfo(np.float64).max]
+    low, high = float(finite.min()), float(finite.max())
+    if high - low < 1e-9 * max(abs(low), abs(high), 1):  # too near to each other to tell bins apart
+        low, high = low - 0.5, high + 0.5
+    edges = np.linspace(low, high, _BINS + 1)
+    shares = [100 * np.histogram(np.clip(values, low, high), edges)[0] / len(values) for _, values in sets]
+    top = max(share.max() for share in shares)
 
     def across(value: float) -> float:
         return LEFT + (WIDTH - LEFT - 8) * (value - edges[0]) / (edges[-1] - edges[0])
@@ -34,7 +35,10 @@ def histogram(scores: Mapping[str, np.ndarray], state: Any) -> dict[str, Any]:
         corners = zip(places, heights, strict=True)
         return "M" + " L".join(f"{across(x):.1f} {up(y):.1f}" for x, y in corners)
 
-    lines = [{"name": name, "path": line(share), "n": len(sets[name])} for name, share in shares.items()]
+    lines = [
+        {"name": name, "path": line(share), "n": len(values)}
+        for (name, values), share in zip(sets, shares, strict=True)
+    ]
     return {
         "width": WIDTH,
         "height": HEIGHT,

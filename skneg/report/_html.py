@@ -14,13 +14,15 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from .. import __version__
-from .._files import as_path, write_bytes
+from .._files import check_target, write_bytes
 from .._utils import check_at_least
-from ..errors import BackboneError
+from ..errors import BackboneError, InputError
 from ..inspection._explain import one_detector
 from ..inspection._suggest import suggest_for
-from ..plotting._sets import ID, by_set
-from ..words import WordBank
+from ..metrics._report import MEAN
+from ..plotting._sets import ID, by_set, named
+from ..vocabulary import check_labels
+from ..words import WordBank, read_word_bank
 from . import _facts
 from ._histogram import histogram
 from ._seen import Seen, see
@@ -93,11 +95,15 @@ def html(
     True
     """
     check_at_least("n_images", n_images, 1, Integral)
-    target = as_path(path)
+    target = check_target(path)
     check_is_fitted(detector)
     estimator, detector = detector, one_detector(detector, "report.html")[0]
+    if words is not None and not (isinstance(words, str) and words == "nouns"):
+        read_word_bank(words, "words")
+    if MEAN in named(ood):
+        raise InputError(f"a set of OOD images cannot be called {MEAN!r}, as the mean of all is; rename it.")
     state = detector._fitted()
-    labels = None if y is None else _facts.as_labels(y)
+    labels = None if y is None else check_labels(y, len(y)).astype(object)
     sets = by_set(detector, lambda images: see(estimator, images, labels if images is X else None), X, y, ood)
     known, others = sets[ID], {name: seen for name, seen in sets.items() if name != ID}
     rejected = Seen.joined({name: seen[seen.why.rejected] for name, seen in sets.items()})
@@ -113,6 +119,7 @@ def html(
         sets=_facts.of_sets(sets),
         n_old=None if old is None else len(old),
         n_known=len(known),
+        n_of_threshold=_facts.n_of_threshold(known, state),
         histogram=histogram({name: s.why.score for name, s in sets.items()}, state),
         ranking=_facts.ranking(new, others, state),
         confusion=None if y is None else _facts.confusion(known, others, state),
@@ -136,7 +143,9 @@ def _names(detector: Any, rejected: Seen, words: str | WordBank | None) -> dict[
     some = rejected[::step]
     try:
         suggested = suggest_for(detector, detector._fitted(), some.embeddings, words, 5)
-    except BackboneError as error:  # embeddings of a model that is not here
+    except (BackboneError, InputError) as error:  # embeddings of another model, or one that is not here
+        if not isinstance(words, str):
+            raise
         return {"no_names": f"Words need the model's text tower: {error}"}
     if len(suggested) == 0:
         return {"no_names": f"No {suggested.min_images} of the rejected images are alike."}

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..images._thumbnail import thumbnail
+from ..images._thumbnail import picture_of
 from ..inspection import Explanations
 from ..inspection._explain import explain_seen, look, whole_images
 
@@ -59,9 +59,9 @@ class Seen:
         return cls(Explanations(**why), *arrays)
 
     def pictures(self, size: int) -> list[str]:
-        """See `thumbnail`."""
+        """See `picture_of`."""
         return [
-            "" if source is None else thumbnail(source[0][source[1]], size)
+            "" if source is None else picture_of(source[0], source[1], size)
             for source in self.sources.tolist()
         ]
 

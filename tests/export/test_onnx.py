@@ -293,7 +293,7 @@ def test_a_failed_write_leaves_what_was_there(fails_for, is_there, negprompt, tm
     path = tmp_path / "d.onnx"
     if is_there:
         path.write_text("old model")
-        path.with_name(f"{path.name}.json").write_text("old facts")
+        path.with_name(f"{path.name}.json").write_text('{"skneg_version": "old"}')
     write, failed = _onnx.write_bytes, []
 
     def full_disk(target, data):
@@ -306,7 +306,7 @@ def test_a_failed_write_leaves_what_was_there(fails_for, is_there, negprompt, tm
     with pytest.raises(PersistenceError, match="no space"):
         export.onnx(negprompt, path)
     left = {file.name: file.read_text() for file in tmp_path.iterdir()}
-    assert left == ({"d.onnx": "old model", "d.onnx.json": "old facts"} if is_there else {})
+    assert left == ({"d.onnx": "old model", "d.onnx.json": '{"skneg_version": "old"}'} if is_there else {})
 
 
 def test_a_mismatch_leaves_what_was_there(negprompt, tmp_path, monkeypatch):
@@ -331,3 +331,18 @@ def test_embeddings_need_no_torch(negprompt, tmp_path):
     )
     assert run_python(code, tmp_path) == "False"
     assert (tmp_path / "d.onnx").is_file()
+
+
+def test_a_file_of_somebody_else_beside_it_is_not_lost(negprompt, tmp_path):
+    (tmp_path / "d.onnx.json").write_text('{"my": "notes"}')
+    with pytest.raises(PersistenceError, match="is not skneg's"):
+        export.onnx(negprompt, tmp_path / "d.onnx")
+    assert (tmp_path / "d.onnx.json").read_text() == '{"my": "notes"}'
+    assert not (tmp_path / "d.onnx").exists()
+
+
+@pytest.mark.parametrize("path", ["", ".", "/", "a" * 300, "none/d.onnx", "\ud800.onnx"])
+def test_a_path_that_cannot_be_is_refused(path, negprompt, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PersistenceError, match="cannot be"):
+        export.onnx(negprompt, path)

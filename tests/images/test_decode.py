@@ -1,5 +1,4 @@
 import io
-import os
 import warnings
 
 import numpy as np
@@ -153,7 +152,7 @@ def test_faulty_files_give_one_typed_error_with_their_index(fault, as_path, tmp_
         (PIXELS > 99, r"X\.astype\('uint8'\) \* 255"),
         (".", "list_images"),
         ("~/nowhere.png", "expanduser"),
-        (os.fsencode(__file__), "os.fsdecode"),
+        (b"/photos/nowhere.jpg", "os.fsdecode"),
         (np.zeros(3, np.float32), "numpy.stack"),
     ],
 )

@@ -9,7 +9,7 @@ from skneg.report._seen import see
 
 @pytest.fixture(scope="module")
 def seen(detector, known):
-    return see(detector, known[0], _facts.as_labels(known[1]))
+    return see(detector, known[0], known[1].astype(object))
 
 
 def test_the_most_and_the_least_certain_stand_first(seen, detector):

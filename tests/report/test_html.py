@@ -15,14 +15,17 @@ import skneg
 from skneg import (
     CLIPImageEncoder,
     KNNDetector,
+    LoCoOpDetector,
     MCMDetector,
     NegPromptDetector,
+    ODINDetector,
     PromptRecipe,
     ScoreEnsemble,
 )
 from skneg.datasets import SHAPE_NAMES, make_scenes
 from skneg.errors import ImageError, InputError, InputTypeError, PersistenceError
-from skneg.report import html
+from skneg.prompts import CoOpRecipe
+from skneg.report import _html, html
 
 WORDS = list(SHAPE_NAMES)
 FEW_STEPS = PromptRecipe(positive_steps=3, negative_steps=5)
@@ -196,7 +199,71 @@ def test_file_names_that_are_no_text_are_written(detector, scenes, tmp_path):
     html(detector, [name] * 3, path=tmp_path / "a.html", words=None)
 
 
+def test_odin_has_a_report_too(scenes, unknown, written):
+    detector = ODINDetector(model="skneg-tiny").fit(scenes[0][:30], scenes[1][:30])
+    text = written(detector, unknown[:10], ood={"set the threshold": unknown[10:20]}, words=WORDS)
+    # In the legend, beside the images that set the threshold.
+    assert re.findall(r"</bdi> \((\d+)\)</li>", text) == ["10", "10", "30"]
+
+
+def test_patches_of_training_images_are_known_again(scenes, written):
+    detector = LoCoOpDetector(model="skneg-tiny", recipe=CoOpRecipe(n_epochs=1), random_state=0)
+    text = written(detector.fit(scenes[0][:60], scenes[1][:60]), scenes[0][:60], words=None)
+    assert "60 of 60 known images were in" in section(text, "scores")
+
+
+def test_images_that_set_the_threshold_are_told(scenes, written):
+    text = written(MCMDetector(model="skneg-tiny").fit(*scenes), *scenes, words=None)
+    assert "120 of 120 known images have set the threshold" in section(text, "scores")
+
+
+def test_scores_that_hardly_differ_are_drawn(embedded, written):
+    detector = MCMDetector(model="skneg-tiny", score_temperature=1e15).fit(*embedded)
+    assert section(written(detector, *embedded, words=None), "scores")
+
+
+def test_an_image_that_is_gone_costs_its_picture_only(detector, scenes, tmp_path, monkeypatch):
+    Image.fromarray(scenes[0][0]).save(tmp_path / "gone.png")
+    see = _html.see
+
+    def see_and_delete(*given):
+        seen = see(*given)
+        (tmp_path / "gone.png").unlink()
+        return seen
+
+    monkeypatch.setattr(_html, "see", see_and_delete)
+    file = html(detector, [tmp_path / "gone.png"] * 3, path=tmp_path / "a.html", words=None)
+    assert "<img" not in file.read_text()
+
+
+def test_embeddings_of_another_model_get_no_names(embedded, written):
+    X, X_new = np.random.default_rng(0).standard_normal((2, 60, 40)) + 9
+    detector = KNNDetector(model="skneg-tiny", contamination=0.3, random_state=0)
+    assert "Words need" in section(written(detector.fit(X, np.arange(60) % 3), X_new), "names")
+
+
 class TestWhatIsRefused:
+    def test_before_any_image_is_encoded(self, detector, known, tmp_path, monkeypatch):
+        monkeypatch.setattr(_html, "see", lambda *given: pytest.fail("encoded"))
+        path = tmp_path / "a.html"
+        for error, given, match in (
+            (PersistenceError, {"path": tmp_path / "none" / "a.html"}, "make it first"),
+            (PersistenceError, {"path": tmp_path / ("a" * 300)}, "cannot be written"),
+            (PersistenceError, {"path": "\ud800.html"}, "file name"),
+            (InputTypeError, {"path": path, "words": 42}, "words must be"),
+            (InputError, {"path": path, "ood": {"mean": known[0]}}, "'mean'"),
+            (InputError, {"path": path, "y": [["star", "key"]] * 60}, "y must be 1-D"),
+        ):
+            with pytest.raises(error, match=match):
+                html(detector, known[0], **given)
+
+    def test_an_ood_set_is_named(self, detector, known, tmp_path):
+        with pytest.raises(InputError, match=r"ood\['bad'\]: X holds no images"):
+            html(detector, known[0][:3], ood={"good": known[0][:2], "bad": []}, path=tmp_path / "a.html")
+        with pytest.raises(ImageError, match=r"ood\['bad'\]: image 1") as caught:
+            html(detector, known[0][:3], ood={"bad": [known[0][0], b""]}, path=tmp_path / "a.html")
+        assert caught.value.index == 1
+
     def test_an_ensemble(self, embedded, scenes):
         ensemble = ScoreEnsemble([MCMDetector(model="skneg-tiny").fit(*embedded)])
         with pytest.raises(InputTypeError, match="give one of its detectors"):
