@@ -13,22 +13,20 @@ import logging
 from pathlib import Path
 
 import numpy as np
-from sklearn.datasets import load_files
 
 from skneg import CLIPImageEncoder, MCMDetector, NegPromptDetector
+from skneg.datasets import list_images, load_image_folder
 from skneg.metrics import auroc, fpr_at_tpr
 
 logging.basicConfig(level=logging.INFO, format="%(message)s")
 say = logging.getLogger("photos").info
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-
-
-def images_below(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS)
 
 
 def split(y: np.ndarray, n_train: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of `n_train` random images of each class, and all other rows."""
+    """Rows of `n_train` random images of each class, and all other rows.
+
+    Not by `sample_shots`, which draws others: the figures of the README are from these.
+    """
     rng = np.random.default_rng(seed)
     train = np.concatenate([rng.permutation(np.flatnonzero(y == label))[:n_train] for label in np.unique(y)])
     return train, np.setdiff1d(np.arange(len(y)), train)
@@ -46,13 +44,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     args = parser.parse_args()
 
-    files = load_files(args.folder, load_content=False, shuffle=False, allowed_extensions=list(EXTENSIONS))
-    names = np.array(files.target_names)
+    paths, y = load_image_folder(args.folder)
     backbone = {"model": args.model, "pretrained": args.pretrained}
     # Every image is encoded once; detectors take embeddings as well as images.
     encoder = CLIPImageEncoder(**backbone, verbose=True)
-    X, y = encoder.transform(list(files.filenames)), names[files.target]
-    strangers = {folder.name: encoder.transform(images_below(folder)) for folder in args.ood}
+    X = encoder.transform(paths)
+    others = {folder.name: encoder.transform(list_images(folder)) for folder in args.ood}
 
     rows: dict[str, list] = {"zero-shot MCM": [], "NegPrompt": []}
     for seed in range(args.seeds):
@@ -65,12 +62,12 @@ def main() -> None:
             known = detector.score_samples(X[test])
             accuracy = np.mean(detector.classes_[detector.predict_proba(X[test]).argmax(1)] == y[test])
             row = [100 * accuracy]
-            for unknown in strangers.values():
+            for unknown in others.values():
                 scores = detector.score_samples(unknown)
                 row += [100 * auroc(known, scores), 100 * fpr_at_tpr(known, scores)]
             rows[title].append(row)
-    say(f"\n{len(names)} classes, {args.train} images each; mean of {args.seeds} seeds, in percent")
-    say(f"{'':<16}{'accuracy':>10}" + "".join(f"{name + ' AUROC/FPR95':>26}" for name in strangers))
+    say(f"\n{len(np.unique(y))} classes, {args.train} images each; mean of {args.seeds} seeds, in percent")
+    say(f"{'':<16}{'accuracy':>10}" + "".join(f"{name + ' AUROC/FPR95':>26}" for name in others))
     for title, values in rows.items():
         accuracy, *rest = np.mean(values, axis=0)
         cells = "".join(f"{a:>18.2f} / {f:5.1f}" for a, f in zip(rest[::2], rest[1::2], strict=True))

@@ -1,8 +1,8 @@
 """The pictures of the tutorial and of "How it decides": ``make pictures``.
 
 On the model that ships with skneg, without a network. Those of the tutorial are drawn by the tutorial's own
-code, which is run as it stands; what it prints is printed. Those of "How it decides" are drawn below, with
-the images and the detector of the tutorial.
+code, which is run as it stands; what a block prints is written below it on the page. Those of "How it
+decides" are drawn here, with the images and the detector of the tutorial.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator
-from contextlib import chdir
+from contextlib import chdir, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -29,13 +30,22 @@ DOCS = Path(__file__).resolve().parent
 KNOWN, NEW = ["anchor", "bottle", "heart", "key", "star", "umbrella"], ["crown", "fish", "ladder"]
 
 
-def tutorial(out: Path) -> None:
-    """Run the code of docs/tutorial.md in an empty folder, and keep its pictures."""
-    blocks = re.findall(r"^```python\n(.*?)^```$", (DOCS / "tutorial.md").read_text(), re.S | re.M)
+# A block of code, with what it prints.
+STEP = re.compile(r"^(?P<block>```python\n(?P<code>.*?)^```\n)(?:\n```text\n.*?^```\n)?", re.S | re.M)
+
+
+def tutorial(page: Path, out: Path) -> None:
+    """Run the code of a page in an empty folder; keep its pictures, and on the page what it prints."""
     names: dict[str, object] = {}
+
+    def run(step: re.Match[str]) -> str:
+        with redirect_stdout(StringIO()) as printed:
+            exec(step["code"], names)
+        text = printed.getvalue()
+        return step["block"] + (f"\n```text\n{text}```\n" if text else "")
+
     with TemporaryDirectory() as folder, chdir(folder):
-        for block in blocks:
-            exec(block, names)
+        page.write_text(STEP.sub(run, page.read_text()))
         for picture in Path().glob("*.png"):
             keep(picture, out / picture.name)
 
@@ -45,18 +55,6 @@ def keep(picture: Path, place: Path) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     colours = Image.open(picture).convert("RGB").quantize(256, dither=Image.Dither.NONE)
     colours.save(place, optimize=True)
-
-
-def decisions() -> Iterator[tuple[str, Figure]]:
-    """The pictures of docs/how-it-decides.md by name."""
-    X, y = make_scenes(120, shapes=KNOWN, random_state=0)
-    detector = NegPromptDetector(model="skneg-tiny", random_state=0).fit(X, y)
-    known, _ = make_scenes(120, shapes=KNOWN, random_state=1)
-    others, _ = make_scenes(120, shapes=NEW, random_state=2)
-    yield "evidence", two_evidences(detector, known, others)
-    yield "clarity", clarity(detector, known, others)
-    yield "threshold", threshold(detector, known, others)
-    yield "new-names", new_names(detector, others)
 
 
 def two_evidences(detector: NegPromptDetector, known: np.ndarray, others: np.ndarray) -> Figure:
@@ -118,7 +116,7 @@ def threshold(detector: NegPromptDetector, known: np.ndarray, others: np.ndarray
     return figure
 
 
-def new_names(detector: NegPromptDetector, others: np.ndarray) -> Figure:
+def new_names(detector: NegPromptDetector, _: np.ndarray, others: np.ndarray) -> Figure:
     """Distances to the threshold of crowns, fish and ladders, before and after they have names."""
     figure, axes = plt.subplots(2, 1, figsize=(6.4, 3.6), sharex=True, layout="constrained")
     before = detector.decision_function(others)
@@ -135,9 +133,28 @@ def new_names(detector: NegPromptDetector, others: np.ndarray) -> Figure:
     return figure
 
 
+# By the name of the picture; the last one gives the detector new names.
+DECISIONS = {
+    "evidence": two_evidences,
+    "clarity": clarity,
+    "threshold": threshold,
+    "new-names": new_names,
+}
+
+
+def decisions() -> Iterator[tuple[str, Figure]]:
+    """The pictures of docs/how-it-decides.md by name."""
+    X, y = make_scenes(120, shapes=KNOWN, random_state=0)
+    detector = NegPromptDetector(model="skneg-tiny", random_state=0).fit(X, y)
+    known, _ = make_scenes(120, shapes=KNOWN, random_state=1)
+    others, _ = make_scenes(120, shapes=NEW, random_state=2)
+    for name, draw in DECISIONS.items():
+        yield name, draw(detector, known, others)
+
+
 def main() -> None:
     """Draw all of them."""
-    tutorial(DOCS / "images" / "tutorial")
+    tutorial(DOCS / "tutorial.md", DOCS / "images" / "tutorial")
     with TemporaryDirectory() as folder:
         for name, figure in decisions():
             picture = Path(folder, f"{name}.png")

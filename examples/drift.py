@@ -38,7 +38,7 @@ seen = np.arange(WINDOW, len(small) + 1)
 
 # Small p-values in a window, counted over the draws of the n calibration images too.
 n = len(detector.calibration_scores_)
-k = int(ALPHA * (n + 1))
+k = int(ALPHA * (n + 1) + 1e-9)
 line = betabinom(WINDOW, k, n + 1 - k).ppf(0.999) / WINDOW
 alarms = seen[share > line]
 print(f"small p-values: {small[:500].mean():.1%} before the change, {small[500:].mean():.1%} after it")
