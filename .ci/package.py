@@ -23,7 +23,7 @@ IN_WHEEL = (
 )  # fmt: skip
 IN_SDIST = (
     "pyproject.toml", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "CITATION.cff", "LICENSE", "Makefile",
-    "mkdocs.yml", "benchmarks/startup.py", "docs/index.md", "docs/lazy_names.py", "examples/demo.py",
+    "mkdocs.yml", "benchmarks/costs.py", "docs/index.md", "docs/lazy_names.py", "examples/demo.py",
     "tests/conftest.py", "tests/test_package.py", *IN_WHEEL,
 )  # fmt: skip
 

@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         "calibrate",
         "set the threshold by other images of the known classes, without training",
         "skneg calibrate animals.skneg site/ -o site.skneg\n"
-        "         skneg calibrate animals.skneg site/ --unknown strangers/ --accepted 0.1 -o site.skneg",
+        "         skneg calibrate animals.skneg site/ --unknown other/ --accepted 0.1 -o site.skneg",
     )
     add("file", type=Path, help="file of a detector")
     add("source", help=_SOURCE)
@@ -94,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     add = command(
         "report",
         "one HTML page on what a detector says of images",
-        "skneg report animals.skneg test/ --ood strangers=other/ -o report.html",
+        "skneg report animals.skneg test/ --ood unknown=other/ -o report.html",
     )
     add("file", type=Path, help="file of a detector")
     add("source", help=f"{_SOURCE}; images of a class folder called unknown are OOD images")
