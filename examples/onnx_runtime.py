@@ -43,7 +43,8 @@ def answers(file, paths):
 
 
 if len(sys.argv) > 2:
-    print(*answers(sys.argv[1], sys.argv[2:]), sep="\n")
+    for path, answer in zip(sys.argv[2:], answers(sys.argv[1], sys.argv[2:]), strict=True):
+        print(path, answer)
 else:
     from skneg import NegPromptDetector, export
     from skneg.datasets import make_scenes

@@ -18,7 +18,7 @@ MAX_FILES, MAX_BYTES = 16, 20 * 2**20
 
 @asynccontextmanager
 async def lifespan(app: FastAPI):
-    app.state.detector = skneg.load(os.environ["SKNEG_DETECTOR"])
+    app.state.detector = skneg.load(os.environ["SKNEG_DETECTOR"], verbose=False)
     app.state.detector.predict(np.full((1, 64, 64, 3), 127, np.uint8))  # loads the model now, not later
     yield
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+from . import __version__
 
 # Modules of the commands, imported for the one that runs: the quick ones need little.
 _HOMES = {
@@ -31,6 +34,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Out-of-distribution detection with CLIP: which class is an image, or is it of none?",
         epilog="Exit status: 0, 1 for an error, 2 for wrong usage.",
     )
+    parser.add_argument("--version", action="version", version=f"skneg {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, what: str, example: str) -> Any:
@@ -85,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     add("source", help=_SOURCE)
     add("-o", "--out", required=True, type=Path, help="file for the detector")
     add("--contamination", type=float, help="share of known images that may be rejected")
+    add("--no-labels", action="store_true", help="SOURCE is any folder of images of known classes")
     add("--unknown", metavar="FOLDER", help="images known to be unknown, for one of:")
     add("--accepted", type=float, help="share of new unknown images that may be accepted")
     add("--cost", type=float, help="what an accepted unknown image costs, in rejected known ones")
@@ -129,6 +134,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _show(message: Warning | str, *_: Any) -> None:
+    """A warning as a line for whoever runs a command, who wants no place in the code."""
+    print(f"skneg: {message}", file=sys.stderr)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -137,6 +147,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return benchmark(arguments[1:]) or 0
     options = _parser().parse_args(arguments)
+    show, warnings.showwarning = warnings.showwarning, _show  # type: ignore[assignment]
     try:
         module = import_module(f"skneg._commands.{_HOMES[options.command]}")
         getattr(module, options.command)(options)
@@ -155,6 +166,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"skneg: {error}", file=sys.stderr)
         return 1
+    finally:
+        warnings.showwarning = show
     return 0
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from sklearn.utils import gen_batches
 
 from ._crossfit import cross_fit_detector
 from ._doubts import warn_of_seen_images, warn_of_unknown_labels, with_copies
@@ -34,8 +35,10 @@ from .vocabulary import (
     ClassNames,
     Vocabulary,
     check_labels,
+    mark_unknown,
 )
 
+_CELLS = 2**20  # images x classes of which posteriors are alive at a time: 8 MiB an array in float64
 _WHOSE = "the threshold"
 
 
@@ -286,6 +289,19 @@ def own_scores(detector: Any, state: FittedState) -> tuple[np.ndarray, np.ndarra
         return np.empty(0), numbers
     scores = detector._class_scores(state, calibrator.images[rows])[np.arange(len(rows)), numbers]
     return scores if calibrator.shift is None else scores + calibrator.shift[rows, 1], numbers
+
+
+def answers(detector: Any, state: FittedState, Z: Any) -> np.ndarray:
+    """What `predict` answers, from some embeddings at a time: all their posteriors would be far larger."""
+    k = len(state.classes_)
+    step = max(1, _CELLS // k) if isinstance(Z, np.ndarray) else len(Z)
+    blocks = [Z] if step >= len(Z) else [Z[rows] for rows in gen_batches(len(Z), step)]
+    labels = state.classes_[
+        np.concatenate([detector._posterior(state, block).argmax(axis=1) for block in blocks])
+    ]
+    if state.unknown_label is None:
+        return labels
+    return mark_unknown(labels, detector._score(state, Z) < state.offset_, state.unknown_label)
 
 
 def label_sets(detector: Any, state: FittedState, Z: Any, alpha: float, by_class: bool) -> np.ndarray:

@@ -23,11 +23,17 @@ def moved(
     detector: Any, state: FittedState, vocabulary: Vocabulary, X: Any, y: Any, groups: Any
 ) -> FittedState:
     """The state for a vocabulary, its own or another, with more images where some are given."""
+    was_by_unknown = state.calibrator.is_by_unknown
     if X is not None:
         state = with_images(detector, state, vocabulary, X, y, groups)
     elif y is not None or groups is not None:
         raise InputError("y and groups say nothing without X.")
     state = with_vocabulary(detector, state, vocabulary)
+    if was_by_unknown:
+        warn(
+            "the threshold comes from known images again; that of calibrate_unknown is lost: call it anew.",
+            CalibrationWarning,
+        )
     warn_of_absent(state, X is not None)  # an error where the user wants it so: nothing has changed then
     return state
 
@@ -50,10 +56,13 @@ def with_images(
     numbers = with_copies(numbers, Z, np.array(names), rows)
     compare_answers(detector, state, Z, names)
     warn_of_seen_images(Z, rows, state, "they count twice. Leave them out.")
-    if (of_old := old.names) is None:
+    of_old = old.names
+    if of_old is None and len(state.class_names_) == 1:
+        of_old = [state.class_names_[0]] * len(old.images)
+    if of_old is None:
         raise InputError(
-            "the images that set the threshold have no labels, so images of other classes cannot stand "
-            "beside them: calibrate(X, y) with labels first."
+            "the images that set the threshold have no labels, so others cannot stand beside them: "
+            "calibrate(X, y) with labels first."
         )
     if "joint_score_" in learned:
         learned["joint_score_"], images, kept = learned["joint_score_"].add(Z, names, old.images, numbers)
@@ -83,8 +92,9 @@ def warn_of_absent(state: FittedState, gave_images: bool) -> None:
     if absent and hasattr(state, "text_bank_"):
         warn(
             f"{len(absent)} of {len(state.class_names_)} classes have no images, {absent[0]!r} among them: "
-            "what is like them is judged by text, and how many of their images the threshold rejects was not "
-            "measured. Give images of them: set_vocabulary(names, X, y), or calibrate(X, y).",
+            "what is like them is judged by text, how many of their images the threshold rejects was not "
+            "measured, and unknown images may get their names. Give images of them: set_vocabulary(names, X, "
+            "y), or calibrate(X, y).",
             CalibrationWarning,
         )
         return

@@ -190,7 +190,7 @@ def unwrap(estimator: Any) -> tuple[Any, Prepare]:
 def check_columns(
     X: Any, estimator: Any, known: Mapping[str, Any] | None
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """A float64 matrix in any container, checked as scikit-learn does, with typed errors.
+    """A matrix of floats in any container, checked as scikit-learn does, with typed errors.
 
     Returned with ``n_features_in_`` and ``feature_names_in_`` of X. `known` holds those of `fit`, which X
     is compared with; None in `fit` itself. The estimator is not changed.
@@ -202,7 +202,12 @@ def check_columns(
     vars(stand_in).update(known or {})
     try:
         X = validate_data(
-            stand_in, X, reset=known is None, dtype=np.float64, ensure_all_finite=False, estimator=estimator
+            stand_in,
+            X,
+            reset=known is None,
+            dtype=[np.float64, np.float32],  # float32 is not copied
+            ensure_all_finite=False,
+            estimator=estimator,
         )
     except TypeError as error:
         raise InputTypeError(str(error)) from error

@@ -17,6 +17,8 @@ import numpy as np
 
 from .errors import InputError, InputTypeError, MissingDependencyError
 
+_BLOCK = 2**20  # numbers that are worked on at a time: 8 MiB an array in float64
+
 
 def attach(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """``__getattr__`` and ``__dir__`` of a package whose names are imported when first used.
@@ -69,14 +71,22 @@ def unit_rows(X: np.ndarray, name: str = "X") -> np.ndarray:
     InputError
         If a row is not finite or all zeros; names it and `name`.
     """
-    # In one order: sums, and so the last bits, would depend on the layout that X came in.
-    X = np.asarray(X, dtype=np.float64, order="C")
-    largest = np.abs(X).max(axis=-1, keepdims=True)
-    for bad, what in ((~np.isfinite(largest), "NaN or infinity"), (largest == 0, "a vector of all zeros")):
-        if bad.any():
-            row = int(bad.reshape(len(X), -1).any(axis=1).argmax())
-            raise InputError(f"Input {name} contains {what}, first in row {row}.")
-    return scaled_rows(X, largest)
+    X = np.asarray(X)
+    unit = np.empty(X.shape, dtype=np.float32)
+    step = max(1, _BLOCK // max(1, X[:1].size))
+    for start in range(0, len(X), step):
+        # In one order: sums, and so the last bits, would depend on the layout that X came in.
+        block = np.asarray(X[start : start + step], dtype=np.float64, order="C")
+        largest = np.abs(block).max(axis=-1, keepdims=True)
+        for bad, what in (
+            (~np.isfinite(largest), "NaN or infinity"),
+            (largest == 0, "a vector of all zeros"),
+        ):
+            if bad.any():
+                row = start + int(bad.reshape(len(block), -1).any(axis=1).argmax())
+                raise InputError(f"Input {name} contains {what}, first in row {row}.")
+        unit[start : start + step] = scaled_rows(block, largest)
+    return unit
 
 
 def scaled_rows(X: np.ndarray, largest: np.ndarray) -> np.ndarray:

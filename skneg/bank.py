@@ -9,7 +9,7 @@ import numpy as np
 
 from .errors import InputError
 
-_CELLS = 2**24  # cosines alive at a time while scoring: 128 MiB in float64
+_CELLS = 2**20  # cosines alive at a time while scoring: 8 MiB an array in float64, which a cache holds
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from ._fitting import check_answers, fit_state, label_sets, recalibrate, with_unknown
+from ._fitting import answers, check_answers, fit_state, label_sets, recalibrate, with_unknown
 from ._method import Method
 from ._more_images import moved
 from ._reading import noting_models, read_images
@@ -23,7 +23,7 @@ from ._sklearn import DOC_LINK, asks_known_or_unknown, refuse_unknown, share_par
 from ._state import FittedState
 from ._utils import check_between
 from .metrics import register_scorers
-from .vocabulary import ClassNames, mark_unknown, replace_vocabulary
+from .vocabulary import ClassNames, replace_vocabulary
 
 if TYPE_CHECKING:
     from .inspection import Explanations
@@ -135,11 +135,7 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
         ndarray of shape (n,)
             Labels of ``classes_``, or ``unknown_label_``.
         """
-        state, Z = self._see(X)
-        labels = state.classes_[self._posterior(state, Z).argmax(axis=1)]
-        if state.unknown_label is None:
-            return labels
-        return mark_unknown(labels, self._score(state, Z) < state.offset_, state.unknown_label)
+        return answers(self, *self._see(X))
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Closed-set posterior: which class, given that it is one of them.

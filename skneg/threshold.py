@@ -95,6 +95,11 @@ class Calibrator:
         return embeddings.mean(axis=0, dtype=np.float64) if getattr(embeddings, "ndim", 0) == 2 else None
 
     @property
+    def is_by_unknown(self) -> bool:
+        """Whether unknown images have set the threshold: else it is the score of one of the known ones."""
+        return not bool(np.isin(self.offset, self.scores))
+
+    @property
     def spread(self) -> float:
         """Standard deviation of the scores."""
         return float(self.scores.std())

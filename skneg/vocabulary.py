@@ -49,7 +49,7 @@ def check_labels(y: Any, n_samples: int, name: str = "y", of_classes: bool = Tru
     if y is None:
         raise InputError(
             "this estimator requires y to be passed, but the target y is None. With one known class: "
-            "y=['good'] * len(X)."
+            "y=['good'] * len(X). Without labels: MCMDetector or WordsDetector with class_names."
         )
     if np.ndim(y) == 2 and np.shape(y)[1] == 1:
         from sklearn.utils.validation import column_or_1d

@@ -39,7 +39,7 @@ class TestOnnxRuntime:
         files = sorted(place.glob("*.png"))
         monkeypatch.setattr(sys, "argv", ["onnx_runtime.py", str(place / "shapes.onnx"), *map(str, files)])
         runpy.run_path(str(FOLDER / "onnx_runtime.py"), run_name="__main__")
-        told = capsys.readouterr().out.split()
+        told = [line.split()[1] for line in capsys.readouterr().out.splitlines()]
         assert len(told) == 16
         assert told == skneg.load(place / "shapes.skneg").predict(files).tolist()
 

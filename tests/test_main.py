@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import skneg
 from skneg.__main__ import _HOMES, _parser, main
 from skneg.datasets import make_scenes
 
@@ -39,8 +40,6 @@ def place(tmp_path_factory):
 
 
 def test_answers_are_those_of_the_detector(place):
-    import skneg
-
     done = run("predict", place / "a.skneg", place / "new")
     assert done.returncode == 0
     rows = list(csv.DictReader(done.stdout.splitlines()))
@@ -115,7 +114,7 @@ def test_info_answers_at_once_without_scikit_learn(place):
         [sys.executable, "-c", code, "info", place / "a.skneg"], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert "classes     4 (heart, key, star, tree)" in done.stdout
+    assert "classes       4 (heart, key, star, tree)" in done.stdout
     assert json.loads(run("info", place / "a.skneg", "--json").stdout)["detector"]["class"] == "MCMDetector"
 
 
@@ -171,3 +170,21 @@ def test_a_broken_terminal_ends_with_130(place, monkeypatch):
     monkeypatch.setattr("skneg._commands._info.read_header", stopped)
     assert main(["info", str(place / "a.skneg")]) == 130
     assert _parser().prog == "skneg"
+
+
+def test_the_version_is_told(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"skneg {skneg.__version__}\n"
+
+
+def test_warnings_are_lines_without_places_in_the_code(place, tmp_path):
+    few = tmp_path / "few"
+    for number, path in enumerate(sorted((place / "animals").rglob("*.png"))[::16]):
+        (few / path.parent.name).mkdir(parents=True, exist_ok=True)
+        (few / path.parent.name / f"{number}.png").write_bytes(path.read_bytes())
+    done = run("fit", few, "-o", tmp_path / "b.skneg", "--detector", "MCMDetector", "--model", "skneg-tiny")
+    assert done.returncode == 0
+    assert "skneg: the threshold comes from 5 images, too few" in done.stderr
+    assert "Warning" not in done.stderr

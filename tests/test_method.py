@@ -20,7 +20,7 @@ def test_the_score_of_a_class_adds_how_likely_it_is():
     X, y = clusters([9, 9, 9])
     detector = MahalanobisDetector(random_state=0).fit(X, y)
     gaps = X[:, None] - detector.means_
-    distances = np.einsum("nkd,de,nke->nk", gaps, detector.precision_, gaps)
+    distances = np.einsum("nkd,de,nke->nk", gaps, detector.whitener_ @ detector.whitener_.T, gaps)
     log_p = np.maximum(log_softmax(-distances / 2, axis=1), -30)
     expected = -distances.min(axis=1)[:, None] + detector.calibration_scores_.std() * log_p
     np.testing.assert_allclose(detector._class_scores(detector._state, X), expected, atol=1e-4)

@@ -110,7 +110,7 @@ class TestMore:
     def test_labels_are_needed_on_both_sides(self, embedded):
         X, y = embedded
         detector = MCMDetector(model="skneg-tiny").fit(X[:60], class_names=KNOWN)
-        with pytest.raises(InputError, match="have no labels, so images of other classes"):
+        with pytest.raises(InputError, match="have no labels, so others"):
             detector.add_images(X[60:], y[60:])
         with pytest.raises(InputError, match="requires y"):
             detector.add_images(X[60:], None)
@@ -154,3 +154,26 @@ class TestWordsAndImages:
             detector.set_vocabulary(KNOWN, X[late][:30], y[late][:30])
         assert sorted(detector.joint_score_.names) == sorted(KNOWN)
         assert (detector.predict(X[late][30:]) == y[late][30:]).mean() > 0.7
+
+
+class TestAfterImagesThatAreKnownToBeUnknown:
+    @pytest.fixture
+    def detector(self, embedded):
+        detector = MCMDetector(model="skneg-tiny").fit(*embedded)
+        return detector.calibrate_unknown(-embedded[0][:20], accepted=0.1)
+
+    def test_a_threshold_that_is_lost_is_told(self, detector, embedded):
+        with pytest.warns(CalibrationWarning, match="that of calibrate_unknown is lost"):
+            detector.add_images(embedded[0][:5], embedded[1][:5])
+
+    def test_it_is_told_once(self, detector, embedded):
+        with pytest.warns(CalibrationWarning, match="is lost: call it anew"):
+            detector.set_vocabulary(detector.class_names_)
+        detector.add_images(embedded[0][:5], embedded[1][:5])  # a warning would be an error
+
+
+def test_of_one_class_images_without_a_label_are_of_it(embedded):
+    X = embedded[0][embedded[1] == "star"]
+    detector = KNNDetector(random_state=0, contamination=0.2).fit(X[:10], ["star"] * 10).calibrate(X[10:16])
+    detector.add_images(X[16:], ["star"] * len(X[16:]))
+    assert len(detector.train_embeddings_) == 10 + len(X[16:])

@@ -9,7 +9,7 @@ from .. import load
 from .._registry import DETECTORS, detector_class
 from .._utils import did_you_mean, literal
 from ..errors import InputError
-from ._images import expanded, labelled, readable
+from ._images import labelled, unlabelled
 
 
 def fit(options: Any) -> None:
@@ -33,10 +33,12 @@ def calibrate(options: Any) -> None:
         detector.set_params(contamination=options.contamination)
     if (options.unknown is None) != (options.accepted is options.cost is None):
         raise InputError("--unknown FOLDER goes with --accepted or --cost.")
-    paths, labels, groups = labelled(options.source, options.on_error)
-    detector.calibrate(paths, labels, groups)
+    if options.no_labels:
+        detector.calibrate(unlabelled(options.source, options.on_error))
+    else:
+        detector.calibrate(*labelled(options.source, options.on_error))
     if options.unknown is not None:
-        unknown = readable(list(expanded([options.unknown])), options.on_error)
+        unknown = unlabelled(options.unknown, options.on_error)
         detector.calibrate_unknown(unknown, accepted=options.accepted, cost=options.cost)
     _save(detector, options)
 

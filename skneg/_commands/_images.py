@@ -17,6 +17,11 @@ from ..errors import InputError
 from ..images import unreadable
 
 
+def unlabelled(source: str, on_error: str) -> list[Path]:
+    """Paths of any folder of images, or of one image."""
+    return readable(list(expanded([source])), on_error)
+
+
 def labelled(source: str, on_error: str) -> tuple[list[Path], np.ndarray, np.ndarray | None]:
     """Paths, labels and groups of a folder of class folders, or of a table."""
     paths, labels, groups = (

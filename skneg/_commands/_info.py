@@ -21,9 +21,9 @@ def info(options: Any) -> None:
         "detector": record["class"],
         "model": backbone.get("name", "none"),
         "classes": f"{len(names)} ({told})" if names else "unknown",
-        "rejects": f"a share of {record['parameters'].get('contamination')} of known images",
+        "contamination": record["parameters"].get("contamination"),
         "threshold": attributes.get("offset_"),
         "written by": f"skneg {header['versions']['skneg']}, format {header['format']}",
     }
     for name, value in lines.items():
-        print(f"{name:12}{value}")
+        print(f"{name:14}{value}")

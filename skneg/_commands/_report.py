@@ -9,13 +9,13 @@ from typing import Any
 from ..errors import InputError
 from ..report import html
 from ._fit import loaded
-from ._images import expanded, labelled, readable
+from ._images import labelled, unlabelled
 
 
 def report(options: Any) -> None:
     detector = loaded(options)
     if options.no_labels:
-        paths, labels = readable(list(expanded([options.source])), options.on_error), None
+        paths, labels = unlabelled(options.source, options.on_error), None
     else:
         paths, labels, _ = labelled(options.source, options.on_error)
     ood: dict[str, list[Path]] = {}
@@ -27,7 +27,7 @@ def report(options: Any) -> None:
             raise InputError(f"--ood {given!r} names no folder.")
         if name in ood:
             raise InputError(f"--ood has two sets called {name!r}: write --ood NAME={folder}.")
-        ood[name] = readable(list(expanded([folder])), options.on_error)
+        ood[name] = unlabelled(folder, options.on_error)
     words = None if options.no_names else "nouns"
     written = html(detector, paths, labels, ood=ood, path=options.out, words=words, n_images=options.images)
     print(written, file=sys.stderr)

@@ -241,7 +241,12 @@ def _check_names(source: str, pretrained: str | None, has_schema: bool) -> None:
         return
     known = open_clip.list_models()
     if source.replace("/", "-") not in known:
-        hint = did_you_mean(source, [*known, TINY_NAME])
+        is_folder = os.path.isdir(source)
+        hint = (
+            f" Write local-dir:{source} for a folder."
+            if is_folder
+            else did_you_mean(source, [*known, TINY_NAME])
+        )
         raise BackboneError(f"open_clip has no model {source!r}.{hint} {_OFFLINE_HELP}")
     tags = open_clip.list_pretrained_tags_by_model(source.replace("/", "-"))
     if pretrained is None:

@@ -132,7 +132,8 @@ def load_image_folder(folder: str | os.PathLike) -> tuple[list[Path], np.ndarray
     for path, steps in zip(paths, parts, strict=True):
         if len(steps) < 2:
             raise InputError(
-                f"{str(path)!r} lies in no class folder: expected {str(root)!r}/<class>/<image>."
+                f"{str(path)!r} lies in no class folder: expected {str(root)!r}/<class>/<image>. For images "
+                "without labels: list_images(folder), or --no-labels of the command line."
             )
     labels = [steps[0] for steps in parts]
     with os.scandir(root) as entries:

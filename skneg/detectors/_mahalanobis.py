@@ -27,8 +27,11 @@ precision, batch_size, verbose
     Attributes
     ----------
     means_ : ndarray of shape (k, d)
-    precision_ : ndarray of shape (d, d)
-        Inverse of the shrunk covariance (Ledoit and Wolf) of the embeddings about their class means.
+    whitener_ : ndarray of shape (d, d)
+        Maps embeddings to a space in which their shrunk covariance (Ledoit and Wolf) about the class means is
+        the identity: ``whitener_ @ whitener_.T`` is the inverse of the covariance.
+    whitened_means_ : ndarray of shape (k, d)
+        The class means there, about their own mean.
 
     References
     ----------
@@ -55,10 +58,11 @@ precision, batch_size, verbose
         within = embeddings - means[targets]
         if len(np.unique(embeddings, axis=0)) == len(means):  # one image a class
             within = embeddings - means.mean(axis=0)
-        precision = np.eye(embeddings.shape[1])
+        whitener = np.eye(embeddings.shape[1])
         if np.abs(within).max() > 1e-6:  # else all images are one, and the distance is Euclid's
-            precision = LedoitWolf(assume_centered=True).fit(within).precision_
-        return {"means_": means, "precision_": precision}
+            whitener = np.linalg.cholesky(LedoitWolf(assume_centered=True).fit(within).precision_)
+        whitened = (means - means.mean(axis=0)) @ whitener
+        return {"means_": means, "whitener_": whitener, "whitened_means_": whitened}
 
     def _score(self, state: FittedState, Z: np.ndarray) -> np.ndarray:
         return -_distances(state, Z).min(axis=1)
@@ -69,7 +73,7 @@ precision, batch_size, verbose
 
 def _distances(state: FittedState, Z: np.ndarray) -> np.ndarray:
     """Squared distances (n, k)."""
-    gaps = (Z - mean for mean in state.means_)
-    return np.stack(
-        [np.einsum("nd,de,ne->n", gap, state.precision_, gap, optimize=True) for gap in gaps], axis=1
-    )
+    # One product for all classes; about their mean, so that the squares that are subtracted stay small.
+    means, U = state.whitened_means_, (Z - state.means_.mean(axis=0)) @ state.whitener_
+    norms, of_means = (np.einsum("nd,nd->n", part, part) for part in (U, means))
+    return np.maximum(norms[:, None] - 2 * U @ means.T + of_means, 0)

@@ -30,7 +30,7 @@ def summary(detector: Any) -> str:
     >>> print(MCMDetector(model="skneg-tiny").fit(X, y).summary())
     MCMDetector with skneg-tiny
     2 classes: heart, star
-    40 images set the threshold, -0.5538: about 5% of new images of these classes are rejected
+    40 images set the threshold -0.5538: about 5% of new images of these classes are rejected
     """
     state = detector._fitted()
     names, model = state.class_names_, (state.backbone or {}).get("name")
@@ -38,8 +38,8 @@ def summary(detector: Any) -> str:
     lines = [
         type(detector).__name__ + (f" with {model}" if model else ", no model used"),
         f"{len(names)} class{'es' if len(names) > 1 else ''}: {told}",
-        f"{len(state.calibrator.scores)} images set the threshold{how_scored(detector, state)}, "
-        f"{state.offset_:.4f}: {promise(detector, state)}",
+        f"{len(state.calibrator.scores)} images set the threshold {state.offset_:.4f}"
+        f"{how_scored(detector, state)}: {promise(detector, state)}",
     ]
     weights = state.learned.get("evidence_weights_")
     if weights:

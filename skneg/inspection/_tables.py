@@ -169,7 +169,9 @@ class Explanations:
             "answer": [str(label) for label in shown.answer],
             "decision": [f"{value:+.4g}" for value in shown.decision],
             "p-value": [f"{value:.3f}" for value in shown.p_value],
-            "nearest class": _candidates(shown.nearest_class, shown.nearest_posterior, shown.nearest_cosine),
+            "likeliest class": _candidates(
+                shown.nearest_class, shown.nearest_posterior, shown.nearest_cosine
+            ),
         }
         if shown.second_class is not None and shown.second_posterior is not None:
             columns["second class"] = _candidates(

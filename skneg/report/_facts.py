@@ -48,6 +48,18 @@ def learned_from(detector: Any, known: Seen, state: FittedState) -> np.ndarray |
     return seen_rows(known.embeddings, state)
 
 
+def without(seen: Seen, rows: np.ndarray | None) -> Seen:
+    """The images but some rows."""
+    return seen if rows is None else seen[np.setdiff1d(np.arange(len(seen)), rows)]
+
+
+def new_of(detector: Any, others: Mapping[str, Seen], state: FittedState) -> tuple[dict[str, Seen], int]:
+    """OOD sets without images that have been made a class since, and how many these are."""
+    new = {name: without(seen, learned_from(detector, seen, state)) for name, seen in others.items()}
+    n_taken_up = sum(len(seen) - len(new[name]) for name, seen in others.items())
+    return {name: seen for name, seen in new.items() if len(seen)}, n_taken_up
+
+
 def n_of_threshold(known: Seen, state: FittedState) -> int:
     """How many known images have set the threshold."""
     images = state.calibrator.images
@@ -109,6 +121,8 @@ def confusion(known: Seen, others: Mapping[str, Seen], state: FittedState) -> di
         more = n_classes - len(worst)
         kept = [*worst, *range(n_classes, len(rows))]
         counts, rows = counts[kept], [rows[row] for row in kept]
+    if state.unknown_label is not None:  # first, where a narrow window shows it
+        columns, counts = [columns[-1], *columns[:-1]], np.roll(counts, 1, axis=1)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     cells = [
         {"name": name, "cells": [(str(n) if n else "", f"{s:.2f}") for n, s in zip(*pair, strict=True)]}
@@ -189,4 +203,4 @@ def _called(seen: Seen, row: int) -> dict[str, str]:
     """What to call an image: its file, or its row."""
     path = "" if seen.why.path is None else seen.why.path[row]
     number = f"row {seen.why.to_dict()['image'][row]}"
-    return {"name": PurePath(path).name or number, "place": path or number}
+    return {"name": "/".join(PurePath(path).parts[-2:]) or number, "place": path or number}

@@ -46,6 +46,13 @@ def histogram(scores: Mapping[str, np.ndarray], state: Any) -> dict[str, Any]:
         "left": LEFT,
         "lines": lines,
         "threshold": f"{across(state.offset_):.1f}",
-        "x_ticks": [(f"{across(x):.1f}", f"{x:.3g}") for x in np.linspace(edges[0], edges[-1], _TICKS)],
-        "y_ticks": [(f"{up(y):.1f}", f"{y:.0f}") for y in np.linspace(0, top, 4)],
+        "x_ticks": [(f"{across(x):.1f}", f"{x:g}") for x in _round_numbers(low, high, _TICKS)],
+        "y_ticks": [(f"{up(y):.1f}", f"{y:g}") for y in _round_numbers(0, top, 4)],
     }
+
+
+def _round_numbers(low: float, high: float, n: int) -> np.ndarray:
+    """About n numbers between two, a round one apart."""
+    size = 10.0 ** np.floor(np.log10((high - low) / n))
+    step = next(step for step in size * np.array([1, 2, 2.5, 5, 10]) if step >= (high - low) / n)
+    return np.round(np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step, 12)

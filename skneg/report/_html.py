@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from .. import __version__
@@ -108,7 +107,8 @@ def html(
     known, others = sets[ID], {name: seen for name, seen in sets.items() if name != ID}
     rejected = Seen.joined({name: seen[seen.why.rejected] for name, seen in sets.items()})
     old = _facts.learned_from(detector, known, state)
-    new = known if old is None else known[np.setdiff1d(np.arange(len(known)), old)]
+    new = _facts.without(known, old)
+    new_others, n_taken_up = _facts.new_of(detector, others, state)
 
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(files(__package__).joinpath("_template.html").read_text("utf-8"))
@@ -121,16 +121,32 @@ def html(
         n_known=len(known),
         n_of_threshold=_facts.n_of_threshold(known, state),
         histogram=histogram({name: s.why.score for name, s in sets.items()}, state),
-        ranking=_facts.ranking(new, others, state),
+        ranking=_facts.ranking(new, new_others, state),
         confusion=None if y is None else _facts.confusion(known, others, state),
         sure=_facts.cards(rejected, rejected.why.decision, n_images),
         unsure=_facts.cards(rejected, -rejected.why.decision, n_images),
         n_rejected=len(rejected),
+        n_taken_up=n_taken_up,
+        missed=_missed(known, others, n_images),
         doubtful=None if y is None else _facts.doubtful_labels(new, state, n_images),
         **_names(detector, rejected, words),
     )
     write_bytes(target, page.encode("utf-8", "replace"))
     return target
+
+
+def _missed(known: Seen, others: dict[str, Seen], n: int) -> dict[str, Any] | None:
+    """The two kinds of mistakes at the threshold: known images rejected, unknown ones accepted."""
+    if not others:
+        return None
+    rejected = known[known.why.rejected]
+    accepted = Seen.joined({name: seen[~seen.why.rejected] for name, seen in others.items()})
+    return {
+        "rejected": _facts.cards(rejected, rejected.why.decision, n),
+        "n_rejected": len(rejected),
+        "accepted": _facts.cards(accepted, -accepted.why.decision, n),
+        "n_accepted": len(accepted),
+    }
 
 
 def _names(detector: Any, rejected: Seen, words: str | WordBank | None) -> dict[str, Any]:

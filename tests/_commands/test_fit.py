@@ -31,8 +31,8 @@ class TestCalibrate:
                 Image.fromarray(pixels).save(tmp_path / folder / f"{number}.png")
         return SimpleNamespace(
             file=tmp_path / "a.skneg", source=str(tmp_path / "site"), out=tmp_path / "b.skneg",
-            contamination=0.1, unknown=str(tmp_path / "other"), accepted=0.2, cost=None, on_error="raise",
-            model=None, pretrained=None, device=None,
+            contamination=0.1, no_labels=False, unknown=str(tmp_path / "other"), accepted=0.2, cost=None,
+            on_error="raise", model=None, pretrained=None, device=None,
         )  # fmt: skip
 
     def test_unknown_images_move_the_threshold(self, options, tmp_path):
@@ -49,3 +49,14 @@ class TestCalibrate:
         with pytest.raises(InputError, match="accepted"):
             calibrate(options)
         assert not options.out.exists()
+
+    def test_images_of_any_folder_will_do_without_labels(self, options, tmp_path):
+        (tmp_path / "flat").mkdir()
+        for number, path in enumerate((tmp_path / "site").rglob("*.png")):
+            path.rename(tmp_path / "flat" / f"{number}.png")
+        vars(options).update(source=str(tmp_path / "flat"), unknown=None, accepted=None)
+        with pytest.raises(InputError, match="--no-labels"):
+            calibrate(options)
+        options.no_labels = True
+        calibrate(options)
+        assert skneg.load(options.out).calibration_names_ is None

@@ -16,7 +16,7 @@ def test_what_it_says_is_what_the_detector_is(embedded, tmp_path, capsys):
     assert told["model"] == "skneg-tiny"
     assert told["classes"].startswith("6 (anchor, bottle")
     assert float(told["threshold"]) == detector.offset_
-    assert "0.1" in told["rejects"]
+    assert told["contamination"] == "0.1"
 
 
 def test_a_damaged_file_is_named(tmp_path):

@@ -8,7 +8,7 @@ def test_it_says_what_was_fitted(embedded):
     lines = MCMDetector(model="skneg-tiny", contamination=0.1).fit(*embedded).summary().splitlines()
     assert lines[0] == "MCMDetector with skneg-tiny"
     assert lines[1] == "6 classes: anchor, bottle, heart, key, star, umbrella"
-    assert lines[2].startswith("120 images set the threshold, ")
+    assert lines[2].startswith("120 images set the threshold ")
     assert "about 10% of new images" in lines[2]
     assert len(lines) == 3
 
@@ -16,7 +16,7 @@ def test_it_says_what_was_fitted(embedded):
 def test_it_says_how_training_images_were_scored_and_what_parts_count(embedded):
     detector = NegPromptDetector(model="skneg-tiny", evidence="images", random_state=0).fit(*embedded)
     told = detector.summary()
-    assert "120 images set the threshold, each scored without itself" in told
+    assert f"120 images set the threshold {detector.offset_:.4f}, each scored without itself" in told
     assert f"images {detector.evidence_weights_['images']:.2f}" in told
     assert KNNDetector(random_state=0).fit(*embedded).summary().startswith("KNNDetector, no model used")
 

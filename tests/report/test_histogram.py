@@ -38,3 +38,8 @@ def test_all_lies_in_the_picture_with_infinite_scores_too():
 def test_scores_that_are_all_the_same_are_drawn():
     made = histogram({"ID": np.ones(3)}, state(1.0, [1.0, 1.0]))
     assert np.isfinite(corners(made["lines"][0])).all()
+
+
+def test_ticks_are_round_numbers_inside():
+    ticks = histogram({"ID": np.array([-12.4, 3.92])}, state())["x_ticks"]
+    assert [text for _, text in ticks] == ["-10", "-5", "0"]

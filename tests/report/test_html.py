@@ -187,7 +187,7 @@ def test_many_classes_are_told_by_right_and_wrong(written):
     X, y = make_scenes(100, shapes=SHAPE_NAMES[:25], random_state=0)
     detector = MCMDetector(model="skneg-tiny").fit(X, y)
     answers = section(written(detector, X, y, words=None), "answers")
-    assert "own class another class unknown" in answers
+    assert "unknown own class another class" in answers
     assert "5 more are not shown" in answers
 
 
@@ -240,6 +240,24 @@ def test_embeddings_of_another_model_get_no_names(embedded, written):
     X, X_new = np.random.default_rng(0).standard_normal((2, 60, 40)) + 9
     detector = KNNDetector(model="skneg-tiny", contamination=0.3, random_state=0)
     assert "Words need" in section(written(detector.fit(X, np.arange(60) % 3), X_new), "names")
+
+
+def test_mistakes_of_both_kinds_are_shown(page, detector, known, unknown):
+    text = section(page, "rejected")
+    n_rejected = int(np.sum(detector.decision_function(known[0]) < 0))
+    n_accepted = int(np.sum(detector.decision_function(unknown) >= 0))
+    assert f"Known images that were rejected: {n_rejected}" in text
+    assert f"Unknown images that were accepted: {n_accepted}" in text
+
+
+def test_images_that_became_a_class_are_no_unknown_ones_any_more(scenes, known, unknown, written):
+    detector = KNNDetector(model="skneg-tiny", random_state=0).fit(*scenes)
+    detector.set_vocabulary([*detector.class_names_, "new"], unknown[:20], ["new"] * 20)
+    text = section(written(detector, *known, ood=unknown, words=None), "ranking")
+    assert "20 images of the OOD sets have been made images of a class since" in text
+    assert "OOD 20" in text
+    text = written(detector, *known, ood=unknown[:20], words=None)
+    assert section(text, "ranking") is None
 
 
 class TestWhatIsRefused:
