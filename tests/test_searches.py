@@ -140,7 +140,6 @@ def test_the_page_on_searches_runs(capsys):
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.S)
     for block in blocks:
         exec(compile(block, str(PAGE), "exec"), names)
-    assert len(blocks) == 3
     assert names["search"].best_score_ > 0.6
     assert "fish and trees" in capsys.readouterr().out
 
