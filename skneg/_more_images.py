@@ -14,7 +14,7 @@ from ._naming import compare_answers
 from ._reading import count_images, read_images
 from ._state import FittedState
 from ._utils import warn
-from .errors import CalibrationWarning, InputError
+from .errors import CalibrationWarning, InputError, InputWarning
 from .threshold import Calibrator, one_of_each
 from .vocabulary import Vocabulary, check_labels
 
@@ -23,6 +23,7 @@ def moved(
     detector: Any, state: FittedState, vocabulary: Vocabulary, X: Any, y: Any, groups: Any
 ) -> FittedState:
     """The state for a vocabulary, its own or another, with more images where some are given."""
+    warn_of_new_labels(state, vocabulary)
     was_by_unknown = state.calibrator.is_by_unknown
     if X is not None:
         state = with_images(detector, state, vocabulary, X, y, groups)
@@ -83,6 +84,21 @@ def with_images(
     own = own + 1 + learned["train_groups_"].max()
     learned["train_groups_"] = np.concatenate([learned["train_groups_"], own])
     return replace(state, learned=learned)
+
+
+def warn_of_new_labels(state: FittedState, vocabulary: Vocabulary) -> None:
+    """Say which class that stays gets another number for a label: a sequence of names counts from 0."""
+    if state.classes_.dtype.kind == "U":
+        return
+    was = dict(zip(state.class_names_, state.classes_.tolist(), strict=True))
+    for name, label in zip(vocabulary.names, vocabulary.labels.tolist(), strict=True):
+        if was.get(name, label) != label:
+            warn(
+                f"the label of class {name!r} was {was[name]!r} and is {label!r} from now on: in a sequence, "
+                "label i is the i-th name. A mapping of label to name keeps labels.",
+                InputWarning,
+            )
+            return
 
 
 def warn_of_absent(state: FittedState, gave_images: bool) -> None:

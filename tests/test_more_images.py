@@ -14,7 +14,7 @@ from skneg import (
     NegPromptDetector,
     ScoreEnsemble,
 )
-from skneg.errors import InputError, VocabularyError
+from skneg.errors import InputError, InputWarning, VocabularyError
 from skneg.evidence import ImageEvidence
 
 from .conftest import KNOWN, with_recipe
@@ -177,3 +177,20 @@ def test_of_one_class_images_without_a_label_are_of_it(embedded):
     detector = KNNDetector(random_state=0, contamination=0.2).fit(X[:10], ["star"] * 10).calibrate(X[10:16])
     detector.add_images(X[16:], ["star"] * len(X[16:]))
     assert len(detector.train_embeddings_) == 10 + len(X[16:])
+
+
+class TestLabelsThatAreNumbers:
+    @pytest.fixture
+    def detector(self, embedded):
+        X, y = embedded
+        number = {name: 5 + i for i, name in enumerate(KNOWN)}
+        names = {label: name for name, label in number.items()}
+        return MCMDetector(model="skneg-tiny").fit(X, [number[name] for name in y], class_names=names)
+
+    def test_a_class_that_stays_under_another_number_is_told(self, detector):
+        with pytest.warns(InputWarning, match=r"'anchor' was 5 and is 0 from now on.*mapping"):
+            detector.set_vocabulary([*KNOWN, "fish"])
+
+    def test_a_mapping_keeps_its_labels(self, detector):
+        names = dict(zip(detector.classes_.tolist(), detector.class_names_, strict=True))
+        assert detector.set_vocabulary({**names, 11: "fish"}).classes_.tolist() == [*range(5, 12)]
