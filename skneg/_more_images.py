@@ -87,8 +87,8 @@ def with_images(
 
 
 def warn_of_new_labels(state: FittedState, vocabulary: Vocabulary) -> None:
-    """Say which class that stays gets another number for a label: a sequence of names counts from 0."""
-    if state.classes_.dtype.kind == "U":
+    """Say which class that stays gets another number for a label, where labels did not count from 0."""
+    if state.classes_.dtype.kind == "U" or set(state.classes_.tolist()) == set(range(len(state.classes_))):
         return
     was = dict(zip(state.class_names_, state.classes_.tolist(), strict=True))
     for name, label in zip(vocabulary.names, vocabulary.labels.tolist(), strict=True):
