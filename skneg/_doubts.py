@@ -179,6 +179,18 @@ def seen_rows(Z: Any, state: FittedState) -> np.ndarray | None:
     known = state.learned.get("train_embeddings_")
     if known is None and state.calibrator.shift is not None:  # cross-fitted: they are one
         known = getattr(state.calibrator.images, "embeddings", state.calibrator.images)
+    return rows_again(known, Z)
+
+
+def rows_again(known: Any, Z: Any) -> np.ndarray | None:
+    """Rows of images that are copies of known ones; None where these are no embeddings of the same kind.
+
+    Parameters
+    ----------
+    known : ndarray of shape (m, d) or (m, patches, d)
+    Z : ndarray of shape (n, d)
+        See `copies`.
+    """
     if isinstance(known, np.ndarray) and known.ndim == 3:  # with those of patches
         known = known[:, 0]
     if not isinstance(Z, np.ndarray) or not isinstance(known, np.ndarray) or known.shape[1:] != Z.shape[1:]:

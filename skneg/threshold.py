@@ -237,7 +237,8 @@ def offset_by_unknown(
     assert cost is not None
     check_between("cost", cost, 0, np.inf)
     known, unknown = np.sort(known), np.sort(unknown)
-    places = np.unique(np.concatenate([known, np.nextafter(unknown, np.inf)]))
+    # Next to a score, not on it: what unknown images have set is told by that (`Calibrator.is_by_unknown`).
+    places = np.unique(np.concatenate([np.nextafter(known, -np.inf), np.nextafter(unknown, np.inf)]))
     rejected = np.searchsorted(known, places) / len(known)
     let_in = 1 - np.searchsorted(unknown, places) / len(unknown)
     return float(places[np.argmin(rejected + cost * let_in)])

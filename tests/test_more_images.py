@@ -157,10 +157,10 @@ class TestWordsAndImages:
 
 
 class TestAfterImagesThatAreKnownToBeUnknown:
-    @pytest.fixture
-    def detector(self, embedded):
+    @pytest.fixture(params=[{"accepted": 0.1}, {"cost": 1.0}, {"cost": 1e-6}], ids=str)
+    def detector(self, request, embedded):
         detector = MCMDetector(model="skneg-tiny").fit(*embedded)
-        return detector.calibrate_unknown(-embedded[0][:20], accepted=0.1)
+        return detector.calibrate_unknown(-embedded[0][:20], **request.param)
 
     def test_a_threshold_that_is_lost_is_told(self, detector, embedded):
         with pytest.warns(CalibrationWarning, match="that of calibrate_unknown is lost"):

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -27,12 +26,8 @@ def labelled(source: str, on_error: str) -> tuple[list[Path], np.ndarray, np.nda
     paths, labels, groups = (
         _table(Path(source)) if Path(source).is_file() else (*load_image_folder(source), None)
     )
-    if on_error == "skip":
-        bad = [error.index for error in _told(unreadable(paths))]
-        kept = np.setdiff1d(np.arange(len(paths)), bad)
-        paths, labels = [paths[i] for i in kept], labels[kept]
-        groups = None if groups is None else groups[kept]
-    return paths, labels, groups
+    kept = _kept(paths, on_error)
+    return [paths[row] for row in kept], labels[kept], None if groups is None else groups[kept]
 
 
 def _table(file: Path) -> tuple[list[Path], np.ndarray, np.ndarray | None]:
@@ -79,13 +74,12 @@ def batches(paths: Iterable[Path], size: int, on_error: str) -> Iterator[list[Pa
 
 def readable(paths: list[Path], on_error: str) -> list[Path]:
     """The paths, without those that cannot be read where they are to be skipped."""
-    if on_error != "skip":
-        return paths
-    bad = {error.index for error in _told(unreadable(paths))}
-    return [path for i, path in enumerate(paths) if i not in bad]
+    return [paths[row] for row in _kept(paths, on_error)]
 
 
-def _told(errors: list[Any]) -> list[Any]:
+def _kept(paths: list[Path], on_error: str) -> np.ndarray:
+    """Rows of the paths that are gone on with; what is skipped is named."""
+    errors = unreadable(paths) if on_error == "skip" else []
     for error in errors:
         print(f"skneg: skipped: {error}", file=sys.stderr)
-    return errors
+    return np.setdiff1d(np.arange(len(paths)), [error.index for error in errors]).astype(int)

@@ -69,10 +69,15 @@ def look(estimator: Any, X: Any, user: str) -> tuple[Any, FittedState, Any, Imag
 
 
 def explain_seen(
-    detector: Any, state: FittedState, Z: Any, images: ImageSequence | None = None
+    detector: Any,
+    state: FittedState,
+    Z: Any,
+    images: ImageSequence | None = None,
+    posterior: np.ndarray | None = None,
 ) -> Explanations:
-    """`explain` of images that are represented already."""
-    scores, posterior = detector._score(state, Z), detector._posterior(state, Z)
+    """`explain` of images that are represented already, and whose posterior (n, k) may be at hand."""
+    scores = detector._score(state, Z)
+    posterior = detector._posterior(state, Z) if posterior is None else posterior
     rows = np.arange(len(posterior))
     first = posterior.argmax(axis=1)
     likeliest = posterior[rows, first]

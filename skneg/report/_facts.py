@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .._doubts import copies, seen_rows
+from .._doubts import rows_again, seen_rows
 from .._state import FittedState
 from ..inspection import Suggestions
 from ..inspection._summary import how_scored, promise
@@ -62,11 +62,8 @@ def new_of(detector: Any, others: Mapping[str, Seen], state: FittedState) -> tup
 
 def n_of_threshold(known: Seen, state: FittedState) -> int:
     """How many known images have set the threshold."""
-    images = state.calibrator.images
-    if not isinstance(images, np.ndarray) or images[:1].size != known.embeddings[:1].size:
-        return 0
-    number = copies(np.concatenate([images.reshape(len(images), -1), known.embeddings]))
-    return 0 if number is None else int(np.isin(number[len(images) :], number[: len(images)]).sum())
+    rows = rows_again(state.calibrator.images, known.embeddings)
+    return 0 if rows is None else len(rows)
 
 
 def of_sets(sets: Mapping[str, Seen]) -> list[dict[str, str]]:

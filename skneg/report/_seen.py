@@ -69,10 +69,11 @@ class Seen:
 def see(estimator: Any, X: Any, labels: np.ndarray | None = None) -> Seen:
     """Each image encoded once, and explained."""
     detector, state, Z, images = look(estimator, X, "report.html")
-    why = explain_seen(detector, state, Z, images)
+    posterior = detector._posterior(state, Z)
+    why = explain_seen(detector, state, Z, images, posterior)
     sources = np.empty(len(why), dtype=object)
     if images is not None:
         sources[:] = [(images, row) for row in range(len(why))]
     none = np.full(len(why), None)
     given = none if labels is None else labels
-    return Seen(why, whole_images(detector, Z), detector._posterior(state, Z), given, sources, none)
+    return Seen(why, whole_images(detector, Z), posterior, given, sources, none)
