@@ -1,0 +1,44 @@
+"""What the scripts of this folder measure with: processor seconds, memory, one line of JSON a figure."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
+
+def best(call: Callable[[], Any], repeats: int = 3) -> float:
+    """Processor seconds of the cheapest of some calls: they do not count what else a machine does."""
+    seconds = []
+    for _ in range(repeats):
+        start = time.process_time()
+        call()
+        seconds.append(time.process_time() - start)
+    return min(seconds)
+
+
+def peak(call: Callable[[], Any]) -> float:
+    """MiB that Python, and so numpy, allocates in a call at most; torch's tensors do not count."""
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1] / 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def show(**figures: Any) -> None:
+    """One line of JSON, written at once."""
+    sys.stdout.write(json.dumps(figures) + "\n")
+    sys.stdout.flush()
+
+
+def row(work: str, ours_s: float, anchor: str, anchor_s: float, **more: Any) -> None:
+    """A line of the table of docs/performance.md: ours beside what the hardware or a plain program does."""
+    show(
+        work=work, ours_s=round(ours_s, 4), anchor=anchor, anchor_s=round(anchor_s, 4),
+        ratio=round(ours_s / anchor_s, 2), **more,
+    )  # fmt: skip
