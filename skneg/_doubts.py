@@ -223,14 +223,17 @@ def warn_of_seen_images(Z: Any, rows: np.ndarray, state: FittedState, so: str) -
         warn(f"{len(again)} images of X, row {rows[again[0]]} first, are there already: {so}", InputWarning)
 
 
-def warn_of_far_rows(Z: np.ndarray, seen: Calibrator) -> None:
+def warn_of_far_rows(mean: np.ndarray, n: int, seen: Calibrator) -> None:
     """Warn where embeddings lie far from those of `fit`: scaled in another way, or of another model.
 
     Those of one model lie around one direction, unknown images too.
 
     Parameters
     ----------
-    Z : ndarray of shape (n, d)
+    mean : ndarray of shape (d,)
+        Of the embeddings.
+    n : int
+        How many they are.
     seen : Calibrator
         Has the images that set the threshold.
 
@@ -239,11 +242,11 @@ def warn_of_far_rows(Z: np.ndarray, seen: Calibrator) -> None:
     InputWarning
         If the mean cosine to the mean of `seen` is next to nothing.
     """
-    if Z.ndim != 2 or min(len(Z), len(seen.images)) < _FEW or Z.shape[1] < _COLUMNS:
+    if mean.ndim != 1 or min(n, len(seen.images)) < _FEW or len(mean) < _COLUMNS:
         return
     if (centre := seen.centre) is None:
         return
-    among, now = float(centre @ centre), float(Z.mean(axis=0, dtype=np.float64) @ centre)
+    among, now = float(centre @ centre), float(mean @ centre)
     length = np.sqrt(among)
     if length > 0.2 and now / length < _FAR:
         warn(

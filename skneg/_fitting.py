@@ -5,12 +5,11 @@ Functions on any detector; what a method does by its own lies in its hooks (see 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from sklearn.utils import gen_batches
 
 from ._crossfit import cross_fit_detector
 from ._doubts import warn_of_seen_images, warn_of_unknown_labels, with_copies
@@ -38,7 +37,6 @@ from .vocabulary import (
     mark_unknown,
 )
 
-_CELLS = 2**20  # images x classes of which posteriors are alive at a time: 8 MiB an array in float64
 _WHOSE = "the threshold"
 
 
@@ -292,39 +290,44 @@ def own_scores(detector: Any, state: FittedState) -> tuple[np.ndarray, np.ndarra
 
 
 def answers(detector: Any, state: FittedState, Z: Any) -> np.ndarray:
-    """What `predict` answers, from some embeddings at a time: all their posteriors would be far larger."""
-    k = len(state.classes_)
-    step = max(1, _CELLS // k) if isinstance(Z, np.ndarray) else len(Z)
-    blocks = [Z] if step >= len(Z) else [Z[rows] for rows in gen_batches(len(Z), step)]
-    labels = state.classes_[
-        np.concatenate([detector._posterior(state, block).argmax(axis=1) for block in blocks])
-    ]
+    """What `predict` answers to what the method sees."""
     if state.unknown_label is None:
-        return labels
-    return mark_unknown(labels, detector._score(state, Z) < state.offset_, state.unknown_label)
+        return state.classes_[detector._posterior(state, Z).argmax(axis=1)]
+    scores, posterior = detector._judge(state, Z)
+    labels = state.classes_[posterior.argmax(axis=1)]
+    return mark_unknown(labels, scores < state.offset_, state.unknown_label)
 
 
-def label_sets(detector: Any, state: FittedState, Z: Any, alpha: float, by_class: bool) -> np.ndarray:
-    """Which classes (n, k) each image may be of; see `OpenSetDetector.predict_set`."""
+def label_sets(
+    detector: Any, state: FittedState, alpha: float, by_class: bool
+) -> Callable[[FittedState, Any], np.ndarray]:
+    """What says which classes (n, k) each image may be of; see `OpenSetDetector.predict_set`."""
     own, numbers = own_scores(detector, state)
     if len(own) == 0:
         raise InputError(
             "predict_set compares with images of the known classes, and the threshold was set by images "
             "without labels: calibrate(X, y) with labels."
         )
-    scores, needed = detector._class_scores(state, Z), smallest_calibration_set(alpha)
+    needed = smallest_calibration_set(alpha)
     if not by_class:
         if len(own) < needed:
             _warn_of_few(f"{len(own)} images are", alpha, needed)
-        return p_values(scores, np.sort(own)) > alpha
-    counts = np.bincount(numbers, minlength=scores.shape[1])
+        own.sort()
+        return lambda state, Z: p_values(detector._class_scores(state, Z), own) > alpha
+    counts = np.bincount(numbers, minlength=len(state.classes_))
     if counts.min() < needed:
         few = [name for name, n in zip(state.class_names_, counts, strict=True) if n < needed]
         _warn_of_few(
             f"{len(few)} classes, {few[0]!r} with {counts.min()} images among them, have", alpha, needed
         )
-    p = [p_values(scores[:, c], np.sort(own[numbers == c])) for c in range(len(counts))]
-    return np.stack(p, axis=1) > alpha
+    by_class_own = [np.sort(own[numbers == c]) for c in range(len(counts))]
+
+    def sets(state: FittedState, Z: Any) -> np.ndarray:
+        scores = detector._class_scores(state, Z).T
+        p = [p_values(of_class, own) for of_class, own in zip(scores, by_class_own, strict=True)]
+        return np.stack(p, axis=1) > alpha
+
+    return sets
 
 
 def _warn_of_few(what: str, alpha: float, needed: int) -> None:

@@ -10,6 +10,7 @@ What a subclass may fill in
 ``_prepare(learned, ...)``  what scores need for some class names, as a dict of fitted attributes
 ``_score(state, Z)``        scores (n,)
 ``_posterior(state, Z)``    closed-set class posterior (n, k)
+``_judge(state, Z)``        both, where they share work
 ``_class_scores(state, Z)`` scores (n, k) with each class in the place of all of them
 ``_score_of_missing(...)``  scores of images whose class is no longer in the vocabulary
 ==========================  ==================================================================
@@ -85,6 +86,9 @@ class Method:
 
     def _posterior(self, state: FittedState, Z: Any) -> np.ndarray:
         raise TypeError(f"{type(self).__name__} must define _posterior.")
+
+    def _judge(self, state: FittedState, Z: Any) -> tuple[np.ndarray, np.ndarray]:
+        return self._score(state, Z), self._posterior(state, Z)
 
     def _class_scores(self, state: FittedState, Z: Any) -> np.ndarray:
         log_p = log_posterior(self, state, Z)

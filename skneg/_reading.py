@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.utils import gen_batches
 
 from ._doubts import warn_of_far_rows
 from ._sklearn import check_columns
@@ -18,6 +19,9 @@ from .images import as_image_sequence, is_embeddings
 
 if TYPE_CHECKING:
     from .backbone import Backbone
+
+_CELLS = 2**21  # rows x classes, or columns, that a prediction works on at a time: 16 MiB an array in float64
+_ROWS = 64  # at the least
 
 # The names of the models that the `fit` under way has used; None outside `fit`.
 _used: ContextVar[list[str] | None] = ContextVar("used", default=None)
@@ -49,6 +53,44 @@ def loaded_backbone(detector: Any) -> Backbone:
 
 def read_images(detector: Any, X: Any, state: FittedState | None) -> Any:
     """X checked: a unit-norm matrix of embeddings, or a sequence of images; `state` is None in `fit`."""
+    X = _opened(detector, X, state)
+    if not isinstance(X, np.ndarray):
+        return X
+    Z = unit_rows(X)
+    if state is not None:
+        warn_of_far_rows(Z.mean(axis=0, dtype=np.float64), len(Z), state.calibrator)
+    return Z
+
+
+def in_blocks(
+    detector: Any, state: FittedState, X: Any, answer: Callable[[FittedState, Any], np.ndarray]
+) -> np.ndarray:
+    """Answers (n, ...) for images X, from what the method sees of some of them at a time.
+
+    Nothing but the answers is kept: of embeddings no copy is made as a whole.
+    """
+    return np.concatenate([answer(state, Z) for Z in _blocks(detector, state, X)])
+
+
+def _blocks(detector: Any, state: FittedState, X: Any) -> Iterator[Any]:
+    X = _opened(detector, X, state)
+    is_read = not isinstance(X, np.ndarray)
+    if is_read:
+        X = detector._represent(X)
+    if not isinstance(X, np.ndarray):
+        yield X  # pixels, which the method itself takes some at a time
+        return
+    step, total = max(_ROWS, _CELLS // max(len(state.classes_), X[0].size)), np.zeros(X.shape[1:])
+    for rows in gen_batches(len(X), step):
+        Z = X[rows] if is_read else unit_rows(X[rows], first=rows.start)
+        total += Z.sum(axis=0, dtype=np.float64)
+        yield Z if is_read else detector._represent(Z)
+    if not is_read:
+        warn_of_far_rows(total / len(X), len(X), state.calibrator)
+
+
+def _opened(detector: Any, X: Any, state: FittedState | None) -> Any:
+    """X as a matrix of embeddings that fits, its rows not looked at, or as a sequence of images."""
     if is_embeddings(X):
         X, _ = check_columns(X, detector, None if state is None else state.columns)
     elif not _is_patches(detector, X):
@@ -64,10 +106,7 @@ def read_images(detector: Any, X: Any, state: FittedState | None) -> Any:
         raise InputError(
             f"X has {X.shape[-1]} columns, but model={detector.model!r} embeds in {width} dimensions."
         )
-    Z = unit_rows(X)
-    if state is not None:
-        warn_of_far_rows(Z, state.calibrator)
-    return Z
+    return X
 
 
 def count_images(detector: Any, X: Any) -> int:

@@ -205,7 +205,7 @@ def check_columns(
             stand_in,
             X,
             reset=known is None,
-            dtype=[np.float64, np.float32],  # float32 is not copied
+            dtype=[np.float64, np.float32, np.float16],  # none of them is copied
             ensure_all_finite=False,
             estimator=estimator,
         )

@@ -61,10 +61,11 @@ def warn(message: str, category: type[Warning]) -> None:
     warnings.warn(message, category, stacklevel=stacklevel_outside())
 
 
-def unit_rows(X: np.ndarray, name: str = "X") -> np.ndarray:
+def unit_rows(X: np.ndarray, name: str = "X", first: int = 0) -> np.ndarray:
     """Float32 vectors of length 1 along the last axis; rows that are so already keep their bits.
 
-    Computed in float64 after division by the largest entry, so that no scale overflows.
+    Computed in float64 after division by the largest entry, so that no scale overflows. `first` is the number
+    of the first row in an error.
 
     Raises
     ------
@@ -83,7 +84,7 @@ def unit_rows(X: np.ndarray, name: str = "X") -> np.ndarray:
             (largest == 0, "a vector of all zeros"),
         ):
             if bad.any():
-                row = start + int(bad.reshape(len(block), -1).any(axis=1).argmax())
+                row = first + start + int(bad.reshape(len(block), -1).any(axis=1).argmax())
                 raise InputError(f"Input {name} contains {what}, first in row {row}.")
         unit[start : start + step] = scaled_rows(block, largest)
     return unit

@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from html import escape
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
@@ -18,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from ._fitting import answers, check_answers, fit_state, label_sets, recalibrate, with_unknown
 from ._method import Method
 from ._more_images import moved
-from ._reading import noting_models, read_images
+from ._reading import in_blocks, noting_models, read_images
 from ._sklearn import DOC_LINK, asks_known_or_unknown, refuse_unknown, share_parameters, tag, with_defaults
 from ._state import FittedState
 from ._utils import check_between
@@ -135,7 +136,7 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
         ndarray of shape (n,)
             Labels of ``classes_``, or ``unknown_label_``.
         """
-        return answers(self, *self._see(X))
+        return in_blocks(self, self._fitted(), X, partial(answers, self))
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Closed-set posterior: which class, given that it is one of them.
@@ -149,7 +150,7 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
         ndarray of shape (n, k), float64
             Columns in the order of ``classes_``; rows sum to 1. Says nothing about unknown classes.
         """
-        return self._posterior(*self._see(X))
+        return in_blocks(self, self._fitted(), X, self._posterior)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """The raw score of each image; larger = more in-distribution.
@@ -162,7 +163,7 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
         -------
         ndarray of shape (n,), float64
         """
-        return self._score(*self._see(X))
+        return in_blocks(self, self._fitted(), X, self._score)
 
     @available_if(asks_known_or_unknown)
     def decision_function(self, X: Any) -> np.ndarray:
@@ -178,8 +179,7 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
             It answers known or unknown, whatever the number of classes. Tools of scikit-learn that look for
             scores of classes do not see it, and take `predict_proba` (docs/searches.md).
         """
-        state, Z = self._see(X)
-        return self._score(state, Z) - state.offset_
+        return in_blocks(self, self._fitted(), X, lambda state, Z: self._score(state, Z) - state.offset_)
 
     def p_values(self, X: Any) -> np.ndarray:
         """How unusual each image is among images of the known classes.
@@ -198,8 +198,9 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
             Between ``1 / (n_calibration + 1)`` and 1; small = unlike the known classes. A new image of
             the known classes has a p-value of at most a with a chance of at most a, whatever a.
         """
-        state, Z = self._see(X)
-        return state.calibrator.p_values(self._score(state, Z))
+        return in_blocks(
+            self, self._fitted(), X, lambda state, Z: state.calibrator.p_values(self._score(state, Z))
+        )
 
     def predict_set(self, X: Any, alpha: float = 0.05, by_class: bool = False) -> np.ndarray:
         """All classes that each image may well be of; none where it is unlike each of them.
@@ -228,7 +229,8 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
             If alpha is not between 0 and 1, or the threshold comes from images without labels.
         """
         check_between("alpha", alpha, 0, 1)
-        return label_sets(self, *self._see(X), alpha, by_class)
+        state = self._fitted()
+        return in_blocks(self, state, X, label_sets(self, state, alpha, by_class))
 
     def calibrate(self, X: Any = None, y: Any = None, groups: Any = None) -> Self:
         """Set the threshold anew, without any training.

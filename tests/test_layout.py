@@ -121,13 +121,13 @@ def test_torch_is_imported_in_its_rooms_only():
 
 HOOKS = {
     "_check_parameters", "_space", "_represent", "_learn", "_prepare", "_score", "_posterior",
-    "_score_of_missing", "_class_scores",
+    "_judge", "_score_of_missing", "_class_scores",
 }  # fmt: skip
 CLASSES = [detector_class(name) for name in {**DETECTORS, **HOLDERS}]
 
 
 def test_hooks_are_those_of_the_table():
-    assert len(HOOKS) <= 9
+    assert len(HOOKS) <= 10
     for hook in HOOKS:
         assert f"``{hook}(" in _method.__doc__
 

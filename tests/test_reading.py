@@ -1,14 +1,26 @@
 """What a detector takes as X, and what it makes of it."""
 
+import tracemalloc
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
+from sklearn.base import clone
 
 import skneg
-from skneg import CLIPImageEncoder, GLMCMDetector, MCMDetector, ScoreEnsemble
+from skneg import (
+    CLIPImageEncoder,
+    GLMCMDetector,
+    KNNDetector,
+    LinearProbeDetector,
+    MahalanobisDetector,
+    MCMDetector,
+    NegPromptDetector,
+    ScoreEnsemble,
+    _reading,
+)
 from skneg._reading import count_images, loaded_backbone, noting_models
 from skneg.errors import BackboneError, InputError, InputTypeError
 
@@ -135,3 +147,43 @@ def test_the_model_that_a_file_names_is_checked_before_it_is_used(scenes):
     vars(detector)["_state"] = SimpleNamespace(backbone=expected)
     with pytest.raises(BackboneError, match="needs the model 'skneg-tiny' with weights of sha256 0000"):
         detector._backbone()
+
+
+@pytest.mark.parametrize(
+    "detector",
+    [
+        mcm(),
+        KNNDetector(random_state=0),
+        MahalanobisDetector(random_state=0),
+        LinearProbeDetector(random_state=0),
+        NegPromptDetector(model="skneg-tiny", evidence="images", random_state=0),
+    ],
+    ids=lambda detector: type(detector).__name__,
+)
+def test_blocks_of_rows_change_no_answer(detector, small, monkeypatch):
+    fitted, new = clone(detector).fit(*small), small[0] + np.float32(0.01)
+    calls = (fitted.score_samples, fitted.predict, fitted.predict_proba, fitted.predict_set)
+    whole = [call(new) for call in calls]
+    monkeypatch.setattr(_reading, "_CELLS", 1)
+    monkeypatch.setattr(_reading, "_ROWS", 7)
+    for call, expected in zip(calls, whole, strict=True):
+        if expected.dtype.kind == "f":
+            np.testing.assert_allclose(call(new), expected, atol=1e-5)
+        else:
+            assert (call(new) == expected).all()
+    bad = new.copy()
+    bad[[20, 30]] = np.nan
+    with pytest.raises(InputError, match="row 20"):
+        fitted.predict(bad)
+
+
+def test_a_prediction_takes_little_memory():
+    rng = np.random.default_rng(0)
+    Z, texts = (rng.standard_normal((n, 64), dtype=np.float32) for n in (200_000, 500))
+    names = [f"class {number}" for number in range(500)]
+    detector = MCMDetector(text_bank=texts, class_names=names).fit(Z[:100])
+    tracemalloc.start()
+    detector.predict(Z)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 150e6  # its posteriors alone would be 800 MB

@@ -387,6 +387,13 @@ class NegPromptDetector(PromptDetector):
             state, Z, lambda parts, logits, evidence: softmax(joint.logits(logits, evidence), axis=1)
         )
 
+    def _judge(self, state: FittedState, Z: Any) -> tuple[np.ndarray, np.ndarray]:
+        joint = getattr(state, "joint_score_", None)
+        if joint is None:
+            return super()._judge(state, Z)
+        parts, logits, evidence = self._parts(state, Z)
+        return joint.score(parts), softmax(joint.logits(logits, evidence), axis=1)
+
     def _in_blocks(self, state: FittedState, Z: Any, answer: Callable[..., np.ndarray]) -> np.ndarray:
         """Answers from the `_parts` of some images at a time."""
         step = max(1, _CELLS // (len(state.classes_) + len(state.joint_score_.names)))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from .._softmax import log_softmax, logsumexp, softmax
+from .._softmax import log_softmax, logsumexp, scaled, softmax
 from ._graph import Graph
 
 _UFUNCS = {
@@ -283,8 +283,9 @@ def _logaddexp(one: Any, other: Any) -> Any:
 
 
 @logsumexp.register
-def _(a: Traced, axis: int) -> Traced:
-    return a._reduced("ReduceLogSumExp", logsumexp, axis, False)
+def _(logits: Traced, axis: int, temperature: float = 1.0) -> Traced:
+    terms: Any = scaled(logits, temperature)
+    return terms._reduced("ReduceLogSumExp", lambda x, axis, **_: logsumexp(x, axis), axis, False)
 
 
 @softmax.register
