@@ -10,7 +10,6 @@ through ViT-B-16 with random weights (speed does not depend on them). The least 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import open_clip
 import torch
-from evidence_cost import fastest
+from _measure import best, show
 
 from skneg import CLIPImageEncoder, NegPromptDetector
 from skneg.datasets import make_scenes
@@ -45,11 +44,6 @@ def used():
     peak = next(line for line in open('/proc/self/status') if line.startswith('VmHWM'))
     print(time.process_time(), int(peak.split()[1]) / 1024)
 """
-
-
-def show(**figures: object) -> None:
-    sys.stdout.write(json.dumps(figures) + "\n")
-    sys.stdout.flush()
 
 
 def start_up(repeats: int) -> None:
@@ -77,7 +71,7 @@ def encoding(repeats: int) -> None:
     pixels = torch.randn(8, 3, 224, 224)
     with torch.inference_mode():
         network.encode_image(pixels)
-        seconds = fastest(lambda: network.encode_image(pixels), repeats)
+        seconds = best(lambda: network.encode_image(pixels), repeats)
     show(encode="ViT-B-16", images_per_s=round(8 / seconds, 1))
 
 
