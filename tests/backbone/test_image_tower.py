@@ -68,11 +68,20 @@ def test_out_of_memory_halves_the_batch_then_is_a_typed_error(scenes, monkeypatc
         return forward(pixels, *rest)
 
     monkeypatch.setattr(tower, "_forward", small_memory)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 2)
     np.testing.assert_allclose(tower.encode(images, batch_size=16), expected, atol=1e-5)
-    assert max(sizes[2:]) <= 8
+    assert sizes == [16, 8, 4, 4, 4, 4, 4]
     limit = 0
     with pytest.raises(SknegError, match="too little memory"):
         tower.encode(images)
+
+
+def test_a_cpu_works_on_few_images_a_thread_at_a_time(scenes, monkeypatch, tower):
+    forward, sizes = tower._forward, []
+    monkeypatch.setattr(tower, "_forward", lambda *a: sizes.append(len(a[0])) or forward(*a))
+    monkeypatch.setattr("torch.get_num_threads", lambda: 1)
+    tower.encode(as_image_sequence(scenes[0][:20]))
+    assert sizes == [8, 8, 4]
 
 
 def test_the_next_batch_is_read_while_the_tower_works_and_no_more(scenes, monkeypatch, tower):
