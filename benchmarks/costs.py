@@ -1,10 +1,9 @@
-"""What skneg costs beside prompts and evidence: the figures of docs/performance.md.
+"""What a start of skneg costs: figures of docs/performance.md.
 
     OMP_NUM_THREADS=1 python benchmarks/costs.py [--repeats 3]
 
 All seconds are those of the processor, on one thread: they do not count what else a machine does.
-Start-up: whole processes, with the peak of their memory, on the shipped model. Encoding: images a second
-through ViT-B-16 with random weights (speed does not depend on them). The least of the repeats is printed.
+Whole processes, with the peak of their memory, on the shipped model. The least of the repeats is printed.
 """
 
 from __future__ import annotations
@@ -17,9 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import open_clip
-import torch
-from _measure import best, show
+from _measure import show
 
 from skneg import CLIPImageEncoder, NegPromptDetector
 from skneg.datasets import make_scenes
@@ -65,16 +62,6 @@ def start_up(repeats: int) -> None:
             show(process=what, seconds=round(seconds, 2), peak_mib=round(peak))
 
 
-def encoding(repeats: int) -> None:
-    torch.set_num_threads(1)
-    network = open_clip.create_model("ViT-B-16").eval()
-    pixels = torch.randn(8, 3, 224, 224)
-    with torch.inference_mode():
-        network.encode_image(pixels)
-        seconds = best(lambda: network.encode_image(pixels), repeats)
-    show(encode="ViT-B-16", images_per_s=round(8 / seconds, 1))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -82,7 +69,6 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     start_up(options.repeats)
-    encoding(options.repeats)
 
 
 if __name__ == "__main__":

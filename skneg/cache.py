@@ -6,9 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
-import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +18,7 @@ from ._files import pack, read_bytes, unpack, write_bytes
 from ._utils import warn
 from .errors import ImageError, InputTypeError, PersistenceError, SknegWarning
 from .images import ImageSequence
+from .images._ahead import read_ahead
 
 if TYPE_CHECKING:
     from .backbone import Backbone
@@ -214,17 +213,15 @@ def content_key(image: Any) -> str:
 
 
 def _keys(images: Sequence[Any]) -> list[str]:
-    # Decoding and hashing are C code, which releases the interpreter lock.
-    with warnings.catch_warnings(), ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        # Large images are refused; between one and two times the limit Pillow only warns.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        return list(pool.map(lambda i: content_key(images[i]), range(len(images))))
+    with read_ahead(lambda i: content_key(images[i]), len(images)) as keys:
+        return list(keys)
 
 
 def _encode_some(
     images: Sequence[Any], rows: Sequence[int], encode: Callable[[Sequence[Any]], np.ndarray]
 ) -> np.ndarray:
     try:
+        # At full size, as they were recognised: an entry must not depend on who was first to encode it.
         return encode(ImageSequence(len(rows), lambda i: images[rows[i]]))
     except ImageError as error:
         index = rows[error.index]

@@ -30,14 +30,14 @@ class CLIPImageEncoder(TransformerMixin, BaseEstimator):
     model, pretrained, device, precision
         See `skneg.backbone.load_backbone`.
     batch_size : int, default=64
-        Images per forward pass.
+        Images per forward pass; on a CPU at most 8 for each of its threads.
     local : bool, default=False
         Whether to give the embeddings of the image's patches as well, for the detectors that look at
         them. The output is then (n, 1 + patches, d), index 0 of the second axis the whole image.
     cache : str or os.PathLike, optional
         A folder that keeps embeddings by the content of the image and the weights of the model, so that
         an image is encoded once, however often and by however many processes it is asked for; see
-        `skneg.cache.EmbeddingCache`. None keeps none.
+        `skneg.cache.EmbeddingCache`. Large JPEG files are then decoded at full size. None keeps none.
     verbose : bool, default=False
         Whether to show a progress bar.
 

@@ -70,6 +70,18 @@ def test_an_image_is_the_same_as_file_bytes_and_pixels(tmp_path, images):
     assert len({content_key(forms[i]) for i in range(4)}) == 1
 
 
+def test_a_large_jpeg_file_is_known_and_encoded_by_its_full_size(tmp_path):
+    """An entry must not depend on whether the file or its pixels came first."""
+    path = tmp_path / "a.jpg"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (640, 640, 3), dtype=np.uint8)).save(path)
+    encoders = [CLIPImageEncoder(model="skneg-tiny", cache=tmp_path / name) for name in "ab"]
+    of_file, of_pixels = encoders[0].transform([path]), encoders[1].transform([Image.open(path)])
+    np.testing.assert_array_equal(of_file, of_pixels)
+    entries = [sorted(p.name for p in (tmp_path / name).rglob("*.safetensors")) for name in "ab"]
+    assert entries[0] == entries[1]
+    assert not np.array_equal(CLIPImageEncoder(model="skneg-tiny").transform([path]), of_file)  # 160 x 160
+
+
 def test_the_same_pixels_in_another_shape_are_another_image():
     pixels = np.arange(54, dtype=np.uint8)
     a, b = (Image.fromarray(pixels.reshape(shape)) for shape in ((3, 6, 3), (6, 3, 3)))

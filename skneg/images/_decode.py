@@ -103,26 +103,27 @@ def warn_of_turns(rows: Sequence[int], and_more: bool = False) -> None:
     )
 
 
-def read_image(item: Any, index: int) -> Image.Image:
-    """`decode_image` without its warning."""
+def read_image(item: Any, index: int, side: int | None = None) -> Image.Image:
+    """`decode_image` without its warning; a JPEG file may come smaller, with no side below `side` pixels."""
     if is_cell(item):
         item = item.get("bytes") if item.get("bytes") is not None else item.get("path")
     if isinstance(item, Image.Image):
         with _loading:
-            return _checked(item, index, "PIL image")
+            image = _checked(item, index, "PIL image")
+        return image.copy() if image is item else image  # the user may draw on either
     if getattr(item, "ndim", 0) > 1 and hasattr(item, "__array__"):
         return _checked(_from_array(np.asarray(item), index), index, "array")
     if isinstance(item, np.bytes_) and os.path.isfile(item):
         item = os.fsdecode(item)  # of an array of paths as bytes
     if isinstance(item, bytes | bytearray | memoryview):
-        return _read(BytesIO(item), index, f"{len(item)} bytes")
+        return _read(BytesIO(item), index, f"{len(item)} bytes", side)
     if isinstance(item, str | os.PathLike):
         path = os.fspath(item)
         if isinstance(path, str) and "://" in path:
             raise ImageError(
                 f"image {index} is a URL ({path!r}); skneg opens files only: download it first.", index
             )
-        return _read(path, index, repr(path))
+        return _read(path, index, repr(path), side)
     hint = "; embeddings are one 2-D array: use numpy.stack(X)" if isinstance(item, np.ndarray) else ""
     raise ImageError(
         f"image {index} is a {type(item).__name__}; use a path, bytes, a PIL image or a uint8 array{hint}.",
@@ -135,10 +136,10 @@ def is_cell(item: Any) -> bool:
     return isinstance(item, Mapping) and bool(item) and set(item) <= {"bytes", "path"}
 
 
-def _read(source: Any, index: int, what: str) -> Image.Image:
+def _read(source: Any, index: int, what: str, side: int | None) -> Image.Image:
     try:
         with Image.open(source, formats=FORMATS) as image:
-            return _checked(image, index, what)
+            return _checked(image, index, what, side)
     except ImageError:
         raise
     except FileNotFoundError as error:
@@ -190,7 +191,7 @@ def to_uint8(dtype: np.dtype) -> str:
     return "X.astype('uint8') * 255" if dtype.kind == "b" else "X.astype('uint8') from 0..255"
 
 
-def _checked(image: Image.Image, index: int, what: str) -> Image.Image:
+def _checked(image: Image.Image, index: int, what: str, side: int | None = None) -> Image.Image:
     width, height = image.size
     if width * height == 0:
         raise ImageError(f"image {index} ({what}) is empty ({width} x {height}).", index)
@@ -206,6 +207,8 @@ def _checked(image: Image.Image, index: int, what: str) -> Image.Image:
             f"of {MAX_ASPECT} cannot be resized sensibly; crop it first.",
             index,
         )
+    if side is not None:
+        _shrink(image, side)
     try:
         return to_rgb(image, f"image {index} ({what})", index)
     except ImageError:
@@ -213,6 +216,16 @@ def _checked(image: Image.Image, index: int, what: str) -> Image.Image:
     except _DECODER_ERRORS as error:
         reason = f"{type(error).__name__}: {error}"
         raise ImageError(f"image {index} ({what}) cannot be read: {reason}", index) from error
+
+
+def _shrink(image: Image.Image, side: int) -> None:
+    """Have libjpeg decode at 1/2, 1/4 or 1/8 of the size, if the image is an unread JPEG file."""
+    width, height = image.size
+    for scale in (8, 4, 2):
+        # Other sizes are rounded up, which would stretch the image by a part of a pixel.
+        if min(width, height) >= scale * side and width % scale == height % scale == 0:
+            image.draft(None, (width // scale, height // scale))
+            return
 
 
 def check_not_single(item: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,16 +28,40 @@ class ImageSequence(Sequence):
 
     Items are RGB Pillow images, or float tensors (3, height, width) that the user has preprocessed.
 
-    Attributes
+    Parameters
     ----------
-    paths : list of str or None
-        Where they lie; "" for an image that came otherwise, None where all did.
+    n : int
+        How many there are.
+    load : callable
+        Gives the image of a row.
+    paths : list of str, optional
+        Where they lie; "" for an image that came otherwise, None where all did. Kept as an attribute.
+    load_small : callable, optional
+        Gives the image of a row for a tower; see `at_least`, which calls it with the row and the side.
     """
 
-    def __init__(self, n: int, load: Callable[[int], Any], paths: list[str] | None = None) -> None:
+    def __init__(
+        self,
+        n: int,
+        load: Callable[[int], Any],
+        paths: list[str] | None = None,
+        load_small: Callable[[int, int], Any] | None = None,
+    ) -> None:
         self._n = n
         self._load = load
+        self._load_small = load_small
         self.paths = paths
+
+    def at_least(self, side: int) -> ImageSequence:
+        """The same images, to be made smaller: JPEG files may come at 1/2, 1/4 or 1/8 of their size.
+
+        Parameters
+        ----------
+        side : int
+            Pixels that each side has at least where the file has as many.
+        """
+        load = self._load_small
+        return self if load is None else ImageSequence(self._n, lambda row: load(row, side), self.paths)
 
     def __len__(self) -> int:
         return self._n
@@ -151,14 +176,17 @@ def _of_items(X: Any, at_hand: bool = False) -> ImageSequence:
         warn_of_turns(turned)
     warned: list[int] = []
 
-    def decode(item: Any, index: int) -> Image.Image:
+    def load(index: int, side: int | None = None) -> Any:
+        return _load(X[index], index, partial(decode, side=side))
+
+    def decode(item: Any, index: int, side: int | None) -> Image.Image:
         if not at_hand and not warned and may_be_turned(item):  # once: there may be very many
             warned.append(index)
             warn_of_turns(warned, and_more=True)
-        return read_image(item, index)
+        return read_image(item, index, side)
 
     paths = [os.fspath(item) if isinstance(item, str | os.PathLike) else "" for item in given]
-    return ImageSequence(len(X), lambda i: _load(X[i], i, decode), paths if any(paths) else None)
+    return ImageSequence(len(X), load, paths if any(paths) else None, load)
 
 
 def _load(item: Any, index: int, decode: Callable[[Any, int], Any]) -> Any:

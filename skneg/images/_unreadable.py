@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ..errors import ImageError
+from ._ahead import read_ahead
 from ._inputs import as_image_sequence
 
 
@@ -50,5 +49,5 @@ def unreadable(X: Any) -> list[ImageError]:
             return error
         return None
 
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        return [error for error in pool.map(error_of, range(len(images))) if error is not None]
+    with read_ahead(error_of, len(images)) as errors:
+        return [error for error in errors if error is not None]

@@ -1,5 +1,7 @@
 """Images to unit-norm embeddings, in batches."""
 
+import io
+import threading
 import warnings
 
 import numpy as np
@@ -11,7 +13,7 @@ from torch.nn import functional
 
 from skneg.backbone import load_backbone
 from skneg.errors import ImageError, SknegError
-from skneg.images import as_image_sequence
+from skneg.images import ImageSequence, as_image_sequence, decode_image
 
 
 @pytest.fixture(scope="module")
@@ -66,11 +68,76 @@ def test_out_of_memory_halves_the_batch_then_is_a_typed_error(scenes, monkeypatc
         return forward(pixels, *rest)
 
     monkeypatch.setattr(tower, "_forward", small_memory)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 2)
     np.testing.assert_allclose(tower.encode(images, batch_size=16), expected, atol=1e-5)
-    assert max(sizes[2:]) <= 8
+    assert sizes == [16, 8, 4, 4, 4, 4, 4]
     limit = 0
     with pytest.raises(SknegError, match="too little memory"):
         tower.encode(images)
+
+
+def test_a_cpu_works_on_few_images_a_thread_at_a_time(scenes, monkeypatch, tower):
+    forward, sizes = tower._forward, []
+    monkeypatch.setattr(tower, "_forward", lambda *a: sizes.append(len(a[0])) or forward(*a))
+    monkeypatch.setattr("torch.get_num_threads", lambda: 1)
+    tower.encode(as_image_sequence(scenes[0][:20]))
+    assert sizes == [8, 8, 4]
+
+
+def test_the_next_batch_is_read_while_the_tower_works_and_no_more(scenes, monkeypatch, tower):
+    forward, reads, next_is_read = tower._forward, [], threading.Event()
+    images = as_image_sequence(scenes[0][:24])
+
+    def read(row):
+        reads.append(row)
+        if len(reads) >= min(24, 4 * (n_batches + 2)):
+            next_is_read.set()
+        return images[row]
+
+    n_batches = 0
+
+    def slow(pixels, *rest):
+        nonlocal n_batches
+        assert next_is_read.wait(10), "nothing is read meanwhile"
+        next_is_read.clear()
+        assert max(reads) < 4 * (n_batches + 2)
+        n_batches += 1
+        if n_batches > 4:  # the last batch is there
+            next_is_read.set()
+        return forward(pixels, *rest)
+
+    expected = tower.encode(images)
+    monkeypatch.setattr(tower, "_forward", slow)
+    np.testing.assert_allclose(tower.encode(ImageSequence(24, read), batch_size=4), expected, atol=1e-5)
+    assert n_batches == 6
+
+
+@pytest.mark.parametrize("kind", [str, bytes])
+def test_a_large_jpeg_file_is_decoded_smaller_and_looks_the_same(kind, scenes, tmp_path, tower):
+    buffer = io.BytesIO()
+    Image.fromarray(scenes[0][0]).resize((1600, 1200), Image.Resampling.BICUBIC).save(buffer, "JPEG")
+    path = tmp_path / "a.jpg"
+    path.write_bytes(buffer.getvalue())
+    item = str(path) if kind is str else buffer.getvalue()
+    images = as_image_sequence([item])
+    assert images.at_least(4 * 64)[0].size == (400, 300)
+    assert images[0].size == decode_image(item).size == (1600, 1200)
+    seen, whole = (tower.pixels(given, [0]) for given in (images, as_image_sequence([decode_image(item)])))
+    grey_levels = np.abs(seen - whole) * 0.25 * 255  # 0.25 is the tiny model's std
+    assert 0 < grey_levels.mean() < 1
+    assert np.percentile(grey_levels, 99) <= 4
+    np.testing.assert_allclose(
+        tower.encode(images), tower.encode(as_image_sequence([decode_image(item)])), atol=0.01
+    )
+
+
+def test_channels_side_by_side_are_the_same_image(scenes, monkeypatch, tower):
+    """As pixels lie on a GPU."""
+    images = as_image_sequence(scenes[0][:5])
+    expected = tower.encode(images), tower.encode(images, local=True)
+    monkeypatch.setattr(tower, "_layout", torch.channels_last)
+    np.testing.assert_allclose(tower.encode(images), expected[0], atol=1e-5)
+    np.testing.assert_allclose(tower.encode(images, local=True), expected[1], atol=1e-5)
 
 
 @pytest.mark.parametrize("batch_size", [2, 64])

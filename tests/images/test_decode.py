@@ -9,6 +9,7 @@ from PIL import Image, ImageOps
 
 from skneg.errors import ImageError, InputWarning
 from skneg.images import decode_image
+from skneg.images._decode import FORMATS, read_image
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (24, 32, 3), dtype=np.uint8)
@@ -185,8 +186,104 @@ def test_damaged_metadata_does_not_cost_the_image(monkeypatch):
         raise TypeError("bad operand type for abs(): 'str'")  # what Pillow raises on some EXIF blocks
 
     monkeypatch.setattr("PIL.ImageOps.exif_transpose", broken)
+    assert decode_image(with_tag(6)).size == PIXELS.shape[1::-1]
+    monkeypatch.setattr("PIL.Image.Image.getexif", broken)
     assert decode_image(encoded(fmt="JPEG")).mode == "RGB"
 
 
 def test_premultiplied_grey_is_taken():
     assert decode_image(Image.new("La", (8, 8))).mode == "RGB"
+
+
+def test_what_is_decoded_is_no_image_of_the_user_s():
+    image = Image.fromarray(PIXELS)
+    decode_image(image).putpixel((0, 0), (1, 2, 3))
+    np.testing.assert_array_equal(np.asarray(image), PIXELS)
+    lazy = Image.open(io.BytesIO(encoded(Image.new("RGB", (8, 8)), transparency=(0, 0, 0))))
+    assert decode_image(lazy).getpixel((0, 0)) == (255, 255, 255)
+    assert lazy.mode == "RGB"
+    assert lazy.info["transparency"] == (0, 0, 0)
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_an_image_outlives_its_file(fmt, tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(encoded(Image.new("RGB", (16, 8), "red"), fmt))
+    image = decode_image(path)
+    path.unlink()
+    assert image.resize((4, 2)).getpixel((0, 0))[0] > 250
+    assert image.copy().convert("L").size == (16, 8)
+
+
+def smooth(width=160, height=96) -> Image.Image:
+    """A photograph's kind of picture: nothing changes within a pixel or two."""
+    small = RNG.integers(0, 256, (height // 16, width // 16, 3), dtype=np.uint8)
+    return Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def turned(orientation) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return encoded(smooth(), "JPEG", quality=95, exif=exif)
+
+
+JPEGS = {
+    "plain": encoded(smooth(), "JPEG", quality=95),
+    "no subsampling": encoded(smooth(), "JPEG", quality=95, subsampling=0),
+    "progressive": encoded(smooth(), "JPEG", quality=95, progressive=True),
+    "grey": encoded(smooth().convert("L"), "JPEG", quality=95),
+    "CMYK": encoded(smooth().convert("CMYK"), "JPEG", quality=95),
+    "MPO": encoded(smooth(), "MPO", quality=95, save_all=True, append_images=[smooth()]),
+    **{f"orientation {number}": turned(number) for number in (2, 3, 6, 8)},
+}
+
+
+@pytest.mark.parametrize("kind", JPEGS)
+@pytest.mark.parametrize("as_path", [False, True])
+def test_jpeg_files_come_smaller_where_a_side_is_told(kind, as_path, tmp_path):
+    item: object = JPEGS[kind]
+    if as_path:
+        item = tmp_path / "a.jpg"
+        item.write_bytes(JPEGS[kind])
+    full = decode_image(item)
+    assert sorted(full.size) == [96, 160]
+    for side, scale in ((97, 1), (96, 1), (49, 1), (48, 2), (25, 2), (24, 4), (13, 4), (12, 8), (1, 8)):
+        image = read_image(item, 0, side)
+        assert image.size == (full.size[0] // scale, full.size[1] // scale)
+        # Turned alike, with the same colours.
+        difference = np.asarray(image, int) - np.asarray(full.resize(image.size, Image.Resampling.BOX), int)
+        assert np.abs(difference).mean() < 6
+
+
+@pytest.mark.parametrize(("size", "scale"), [((160, 96), 8), ((164, 96), 4), ((162, 98), 2), ((161, 96), 1)])
+def test_sides_that_do_not_divide_are_not_rounded(size, scale):
+    data = encoded(Image.new("RGB", size), "JPEG")
+    assert read_image(data, 0, 4).size == (size[0] // scale, size[1] // scale)
+
+
+def test_no_other_format_and_no_image_of_the_user_s_comes_smaller():
+    for fmt in set(FORMATS) - {"JPEG"}:
+        assert read_image(encoded(smooth(), fmt), 0, 4).size == (160, 96)
+    opened = Image.open(io.BytesIO(JPEGS["plain"]))
+    assert read_image(opened, 0, 4).size == opened.size == (160, 96)
+
+
+@pytest.mark.parametrize("kind", JPEGS)
+def test_faulty_jpeg_files_are_refused_alike_whatever_size_is_wanted(kind):
+    data = JPEGS[kind]
+    cut = 0.4 if kind == "MPO" else 0.6  # of two pictures, the second is not read
+    for broken in (data[: int(len(data) * cut)], data[:40], b"\xff\xd8\xff" + data[200:]):
+        messages = []
+        for side in (None, 12, 48):
+            with pytest.raises(ImageError) as caught:
+                read_image(broken, 3, side)
+            messages.append(str(caught.value))
+        assert len(set(messages)) == 1
+
+
+def test_limits_are_those_of_the_whole_image(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100 * 100)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        with pytest.raises(ImageError, match="160 x 96 pixels, more than"):
+            read_image(JPEGS["plain"], 0, 12)

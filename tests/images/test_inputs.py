@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 from torchvision.datasets import ImageFolder
 
 from skneg.errors import ImageError, InputError, InputTypeError, InputWarning
-from skneg.images import as_image_sequence, is_embeddings
+from skneg.images import ImageSequence, as_image_sequence, is_embeddings
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, 20, 24, 3), dtype=np.uint8)
 PIL = [Image.fromarray(p) for p in PIXELS]
@@ -251,3 +251,17 @@ def test_anything_else_is_not(X):
 def test_other_containers_are_refused(X, error, message):
     with pytest.raises(error, match=message):
         as_image_sequence(X)
+
+
+def test_only_files_come_smaller_for_a_tower(tmp_path):
+    path = tmp_path / "a.jpg"
+    Image.new("RGB", (80, 48)).save(path)
+    tensor, opened = torch.zeros(3, 48, 80), Image.open(path)
+    images = as_image_sequence([str(path), path.read_bytes(), (path, 0), opened, np.asarray(opened), tensor])
+    small = images.at_least(24)
+    assert [image.size for image in list(small)[:5]] == [(40, 24)] * 3 + [(80, 48)] * 2
+    assert [image.size for image in list(images)[:5]] == [(80, 48)] * 5
+    assert small[5] is tensor
+    assert small.paths == images.paths
+    assert small.at_least(24) is small
+    assert ImageSequence(1, lambda row: images[0]).at_least(24)[0].size == (80, 48)
