@@ -75,7 +75,7 @@ class EmbeddingCache:
         return sum(1 for _ in self.folder.glob(f"??/[!.]*{_SUFFIX}"))
 
     def encode_through(
-        self, images: Sequence[Any], encode: Callable[[Sequence[Any]], np.ndarray]
+        self, images: ImageSequence, encode: Callable[[Sequence[Any]], np.ndarray]
     ) -> np.ndarray:
         """Embeddings of images, of which only those not in the cache are encoded.
 
@@ -222,10 +222,9 @@ def _keys(images: Sequence[Any]) -> list[str]:
 
 
 def _encode_some(
-    images: Sequence[Any], rows: Sequence[int], encode: Callable[[Sequence[Any]], np.ndarray]
+    images: ImageSequence, rows: Sequence[int], encode: Callable[[Sequence[Any]], np.ndarray]
 ) -> np.ndarray:
     try:
-        return encode(ImageSequence(len(rows), lambda i: images[rows[i]]))
+        return encode(images.take(rows))
     except ImageError as error:
-        index = rows[error.index]
-        raise ImageError(str(error).replace(f"image {error.index} ", f"image {index} ", 1), index) from error
+        raise error.at(rows[error.index]) from error

@@ -46,6 +46,17 @@ class ImageSequence(Sequence):
             raise IndexError(index)
         return self._load(index)
 
+    def take(self, rows: Sequence[int]) -> ImageSequence:
+        """Some of the images, none decoded; an error numbers them by their place among these."""
+
+        def load(place: int) -> Any:
+            try:
+                return self[rows[place]]
+            except ImageError as error:
+                raise error.at(place) from error
+
+        return ImageSequence(len(rows), load, None if self.paths is None else [self.paths[i] for i in rows])
+
 
 def _is_tensor(X: Any) -> bool:
     # torch's data sets are no tensors.
