@@ -17,12 +17,13 @@ def is_arrow(X: Any) -> bool:
 def from_arrow(X: Any) -> np.ndarray | list[Any]:
     """A column, or a table of one column, as embeddings (n, d) or as a list of paths or bytes.
 
-    A row without an embedding is one of NaN: which rows cannot be used is for who reads them.
+    A row without an embedding, or with one of another width than most, is one of NaN: which rows cannot be
+    used is for who reads them.
 
     Raises
     ------
     InputError
-        If a table has several columns, or embeddings are of different widths.
+        If a table has several columns.
     """
     import pyarrow as pa
     from pyarrow.compute import list_value_length
@@ -44,14 +45,11 @@ def from_arrow(X: Any) -> np.ndarray | list[Any]:
     if not is_list:
         return X.to_pylist()
     lengths = list_value_length(X).fill_null(0).to_numpy(zero_copy_only=False)
-    width = int(lengths.max(initial=0))
-    given = lengths > 0
-    if (lengths[given] != width).any():
-        row = int(np.flatnonzero(given & (lengths != width))[0])
-        raise InputError(f"row {row} of a block has an embedding of {lengths[row]} numbers, others {width}.")
-    values = X.drop_null().flatten().to_numpy(zero_copy_only=False).reshape(-1, max(width, 1))
+    width = int(np.bincount(lengths).argmax()) if lengths.any() else 1
+    given = lengths == width
+    values = X.filter(pa.array(given)).flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
     if given.all():
         return values
-    rows = np.full((len(X), max(width, 1)), np.nan, dtype=values.dtype)
+    rows = np.full((len(X), width), np.nan, dtype=values.dtype)
     rows[given] = values
     return rows

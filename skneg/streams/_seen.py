@@ -99,7 +99,7 @@ def _bad_rows(X: Any, error: InputError, places: np.ndarray, on_error: str) -> d
         return {row: str(bad).replace(f"image {row} ", "image ", 1) for row, bad in found.items()}
     values = np.asarray(X, dtype=np.float64) if is_embeddings(X) else np.zeros((0, 1))
     unusable = {
-        "has NaN or infinity": ~np.isfinite(values).all(axis=1),
+        "is missing, of another width, or has NaN or infinity": ~np.isfinite(values).all(axis=1),
         "is all zeros": ~values.any(axis=1),
     }
     told = {
