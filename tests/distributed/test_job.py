@@ -11,13 +11,15 @@ import pytest
 from PIL import Image
 from sklearn.base import clone
 
-from skneg import MCMDetector
-from skneg.datasets import list_images
+from skneg import CLIPImageEncoder, MCMDetector
+from skneg.datasets import list_images, make_scenes
 from skneg.distributed import _job, predict
 from skneg.distributed._job import _check_cluster, _key
 from skneg.distributed._worker import Worker
 from skneg.errors import InputError
 from skneg.streams import predict_stream
+
+from ..conftest import KNOWN
 
 pytestmark = [
     pytest.mark.enable_socket,
@@ -45,76 +47,65 @@ def detector(scenes):
     return MCMDetector(model="skneg-tiny").fit(*scenes)
 
 
-@pytest.fixture
-def folder(scenes, tmp_path):
-    """40 images in two folders, and a broken one among them."""
-    for number, pixels in enumerate(scenes[0][:40]):
-        file = tmp_path / "images" / str(number % 2) / f"{number}.png"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(file)
-    (tmp_path / "images" / "0" / "broken.png").write_bytes(b"no image")
-    return tmp_path / "images"
+def compared(rows, expected):
+    """The rows of a job, in order, must be those of one process."""
+    rows, expected = rows.reset_index(), expected.reset_index()
+    np.testing.assert_allclose(rows["score"], expected["score"], atol=1e-5)
+    np.testing.assert_allclose(rows["p_value"], expected["p_value"])
+    for column in ("label", "nearest_class"):
+        assert rows[column].fillna("").tolist() == expected[column].fillna("").tolist()
+    assert rows["error"].notna().tolist() == expected["error"].notna().tolist()
 
 
-def in_one_process(detector, paths):
-    tables = predict_stream(detector, paths, on_error="skip")
-    return pd.concat([table.to_frame() for table in tables]).set_index("path").sort_index()
-
-
-def compared(out, expected):
-    """The rows of a job, which must be those of one process."""
-    rows = pd.read_parquet(out).set_index("path").sort_index()
+def test_a_folder_with_a_broken_image(cluster, detector, tmp_path):
+    folder = tmp_path / "images"
+    for number, pixels in enumerate(make_scenes(24, shapes=KNOWN, random_state=5)[0]):
+        (folder / str(number % 2)).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(folder / str(number % 2) / f"{number}.png")
+    (folder / "0" / "broken.png").write_bytes(b"no image")
+    predict(detector, folder, tmp_path / "out", rows_per_file=5)
+    rows = pd.read_parquet(tmp_path / "out").set_index("path").sort_index()
+    tables = predict_stream(detector, list_images(folder), on_error="skip")
+    expected = pd.concat([table.to_frame() for table in tables]).set_index("path").sort_index()
     assert rows.index.tolist() == list(map(str, expected.index))
-    np.testing.assert_allclose(rows["score"], expected["score"], atol=1e-5, equal_nan=True)
-    np.testing.assert_allclose(rows["p_value"], expected["p_value"], atol=1e-9, equal_nan=True)
-    for column in ("label", "nearest_class", "error"):
-        assert rows[column].where(rows[column].notna(), None).tolist() == expected[column].tolist()
-    return rows
+    compared(rows, expected)
+    assert "broken.png') cannot be read" in rows["error"].dropna().item()
 
 
-def test_a_folder_with_a_broken_image_by_workers_of_which_one_is_killed_and_then_more_images(
-    cluster, detector, embedded, folder, tmp_path, monkeypatch
+def test_embeddings_by_workers_of_which_one_is_killed_and_then_more_rows(
+    cluster, detector, monkeypatch, tmp_path
 ):
-    flag, out = tmp_path / "flag", tmp_path / "out"
+    Z = CLIPImageEncoder(model="skneg-tiny").transform(make_scenes(80, shapes=KNOWN, random_state=6)[0])
+    rows = [row.tolist() for row in Z]
+    rows[3], rows[7], rows[50] = None, rows[7][:5], [float("nan")] * Z.shape[1]
+    Z[[3, 7, 50]] = np.nan
+    expected = next(predict_stream(detector, Z, on_error="skip")).to_frame()
+    source, out, flag = tmp_path / "in", tmp_path / "out", tmp_path / "flag"
     flag.touch()
-    monkeypatch.setattr(_job, "Worker", dying(flag))
-    predict(detector, folder, out, rows_per_file=5)
-    assert not flag.exists(), "no worker was killed"
-    rows = compared(out, in_one_process(detector, list_images(folder)))
-    assert len(rows) == 41
-    assert "cannot be read" in rows["error"].dropna().item()
+    source.mkdir()
 
-    written = {file.name for file in (out / "rows").iterdir()}
-    for name in ("new.png", "newer.png"):
-        (folder / name).write_bytes((folder / "0" / "0.png").read_bytes())
-    predict(detector, folder, out, rows_per_file=5)
-    compared(out, in_one_process(detector, list_images(folder)))
-    files = {file.name: file for file in (out / "rows").iterdir()}
-    assert written < set(files)
-    assert sum(pq.read_metadata(files[name]).num_rows for name in set(files) - written) == 2
+    def write(start, stop):
+        columns = {"number": range(start, stop), "Z": pa.array(rows[start:stop]), "more": range(start, stop)}
+        pq.write_table(pa.table(columns), source / f"{start}.parquet")
+
+    def job(detector):
+        predict(detector, source, out, column="Z", key="number", rows_per_file=10)
+        return pd.read_parquet(out).set_index("number").sort_index()
+
+    write(0, 60)
+    detector.save(tmp_path / "a.skneg")
+    monkeypatch.setattr(_job, "Worker", dying(flag))
+    compared(job(tmp_path / "a.skneg"), expected[:60])
+    assert not flag.exists(), "no worker was killed"
+
+    before = {file.name for file in (out / "rows").iterdir()}
+    write(60, 80)
+    compared(job(detector), expected)
+    new = [file for file in (out / "rows").iterdir() if file.name not in before]
+    assert sum(pq.read_metadata(file).num_rows for file in new) == 20
 
     with pytest.raises(InputError, match="another detector"):
-        predict(clone(detector).set_params(contamination=0.2).fit(*embedded), folder, out)
-    assert len(pd.read_parquet(out)) == 43
-
-
-def test_parquet_with_embeddings_of_which_some_are_none(cluster, detector, embedded, tmp_path):
-    detector.save(tmp_path / "a.skneg")
-    Z = [row.tolist() for row in embedded[0][:60]]
-    Z[3], Z[7], Z[50] = None, Z[7][:5], [float("nan")] * len(Z[7])
-    (tmp_path / "in").mkdir()
-    for part in range(3):
-        rows = range(20 * part, 20 * part + 20)
-        columns = {"number": list(rows), "embedding": pa.array([Z[i] for i in rows]), "more": ["x"] * 20}
-        pq.write_table(pa.table(columns), tmp_path / "in" / f"{part}.parquet")
-    with pytest.raises(InputError, match="cannot name a row: give key="):
-        predict(detector, tmp_path / "in", tmp_path / "out", column="embedding")
-    predict(tmp_path / "a.skneg", tmp_path / "in", tmp_path / "out", column="embedding", key="number")
-    rows = pd.read_parquet(tmp_path / "out").set_index("number").sort_index()
-    assert np.flatnonzero(rows["error"].notna()).tolist() == [3, 7, 50]
-    good = rows["error"].isna().to_numpy()
-    np.testing.assert_allclose(rows["score"][good], detector.score_samples(embedded[0][:60][good]), atol=1e-5)
-    assert rows["label"][good].tolist() == detector.predict(embedded[0][:60][good]).tolist()
+        job(clone(detector).set_params(contamination=0.2).fit(Z[10:40], class_names=KNOWN))
 
 
 SCHEMA = pa.schema(
