@@ -45,7 +45,7 @@ def from_arrow(X: Any) -> np.ndarray | list[Any]:
     if not is_list:
         return X.to_pylist()
     lengths = list_value_length(X).fill_null(0).to_numpy(zero_copy_only=False)
-    width = int(np.bincount(lengths).argmax()) if lengths.any() else 1
+    width = int(np.bincount(lengths[lengths > 0]).argmax()) if lengths.any() else 1
     given = lengths == width
     values = X.filter(pa.array(given)).flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
     if given.all():
