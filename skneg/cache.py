@@ -7,16 +7,15 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from filelock import FileLock
 from PIL import Image
 
-from ._files import pack, read_bytes, unpack, write_bytes
+from ._files import alone, pack, read_bytes, unpack, write_bytes
 from ._utils import warn
 from .errors import ImageError, InputTypeError, PersistenceError, SknegWarning
 from .images import ImageSequence
@@ -103,7 +102,7 @@ class EmbeddingCache:
         missing = [key for key, embedding in found.items() if embedding is None]
         for start in range(0, len(missing), _CHUNK):
             chunk = missing[start : start + _CHUNK]
-            with self._alone():
+            with alone(self.folder / ".lock"):
                 found.update((key, self.get(key)) for key in chunk)  # by another process, meanwhile
                 chunk = [key for key in chunk if found[key] is None]
                 if chunk:
@@ -163,16 +162,6 @@ class EmbeddingCache:
 
     def _header(self, key: str) -> dict[str, str]:
         return {"key": key, "namespace": self.namespace}
-
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Keep other processes from encoding, where the file system can."""
-        with contextlib.ExitStack() as stack:
-            # Without a lock an image may be encoded twice, never wrongly; `_put_all` says what is amiss.
-            with contextlib.suppress(OSError, NotImplementedError):
-                self.folder.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(FileLock(self.folder / ".lock"))
-            yield
 
 
 def encoding_of(backbone: Backbone, local: bool = False) -> str:
