@@ -77,6 +77,13 @@ def predict(
     See Also
     --------
     skneg.streams.predict_stream : The same in one process.
+
+    Examples
+    --------
+    >>> import ray  # doctest: +SKIP
+    >>> from skneg.distributed import predict
+    >>> ray.init(num_cpus=4)  # doctest: +SKIP
+    >>> predict("animals.skneg", "images/", "answers/", workers=2)  # doctest: +SKIP
     """
     ray, data = (require(name, "skneg.distributed", _WAY_OUT) for name in ("ray", "ray.data"))
     from pyarrow.dataset import dataset
