@@ -24,7 +24,6 @@ from ..conftest import KNOWN
 pytestmark = [
     pytest.mark.enable_socket,
     pytest.mark.filterwarnings("ignore:The minimum number of concurrent actors:UserWarning:ray.*"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # of Ray's own start and end
 ]
 
 
