@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from html import escape
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from . import inspection, streams
 from ._fitting import answers, check_answers, fit_state, label_sets, recalibrate, with_unknown
 from ._method import Method
 from ._more_images import moved
@@ -25,9 +26,6 @@ from ._state import FittedState
 from ._utils import check_between
 from .metrics import register_scorers
 from .vocabulary import ClassNames, replace_vocabulary
-
-if TYPE_CHECKING:
-    from .inspection import Explanations
 
 # Whoever has a detector may say scoring="ood_auroc".
 register_scorers()
@@ -328,17 +326,19 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
         """Set parameters; ``recipe__n_negative=4`` and the like set a part of one."""
         return super().set_params(**with_defaults(self, params))
 
-    def explain(self, X: Any) -> Explanations:
+    def explain(self, X: Any) -> inspection.Explanations:
         """What lies behind the answer to each image; see `skneg.inspection.explain`."""
-        from .inspection import explain
+        return inspection.explain(self, X)
 
-        return explain(self, X)
+    def predict_stream(
+        self, images: Any, chunk: int = 1024, *, on_error: str = "raise"
+    ) -> Iterator[streams.Predictions]:
+        """Answers to any number of images, `chunk` of them at a time; see `skneg.streams.predict_stream`."""
+        return streams.predict_stream(self, images, chunk, on_error=on_error)
 
     def summary(self) -> str:
         """What was fitted, in a few lines; see `skneg.inspection.summary`."""
-        from .inspection import summary
-
-        return summary(self)
+        return inspection.summary(self)
 
     def _html_repr(self) -> str:
         """scikit-learn's diagram, below what was fitted."""

@@ -6,15 +6,14 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from filelock import FileLock
 from PIL import Image
 
-from ._files import pack, read_bytes, unpack, write_bytes
+from ._files import alone, pack, read_bytes, unpack, write_bytes
 from ._utils import warn
 from .errors import ImageError, InputTypeError, PersistenceError, SknegWarning
 from .images import ImageSequence
@@ -74,7 +73,7 @@ class EmbeddingCache:
         return sum(1 for _ in self.folder.glob(f"??/[!.]*{_SUFFIX}"))
 
     def encode_through(
-        self, images: Sequence[Any], encode: Callable[[Sequence[Any]], np.ndarray]
+        self, images: ImageSequence, encode: Callable[[Sequence[Any]], np.ndarray]
     ) -> np.ndarray:
         """Embeddings of images, of which only those not in the cache are encoded.
 
@@ -102,7 +101,7 @@ class EmbeddingCache:
         missing = [key for key, embedding in found.items() if embedding is None]
         for start in range(0, len(missing), _CHUNK):
             chunk = missing[start : start + _CHUNK]
-            with self._alone():
+            with alone(self.folder / ".lock"):
                 found.update((key, self.get(key)) for key in chunk)  # by another process, meanwhile
                 chunk = [key for key in chunk if found[key] is None]
                 if chunk:
@@ -163,16 +162,6 @@ class EmbeddingCache:
     def _header(self, key: str) -> dict[str, str]:
         return {"key": key, "namespace": self.namespace}
 
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Keep other processes from encoding, where the file system can."""
-        with contextlib.ExitStack() as stack:
-            # Without a lock an image may be encoded twice, never wrongly; `_put_all` says what is amiss.
-            with contextlib.suppress(OSError, NotImplementedError):
-                self.folder.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(FileLock(self.folder / ".lock"))
-            yield
-
 
 def encoding_of(backbone: Backbone, local: bool = False) -> str:
     """A short name of everything an embedding depends on beside the image.
@@ -218,11 +207,10 @@ def _keys(images: Sequence[Any]) -> list[str]:
 
 
 def _encode_some(
-    images: Sequence[Any], rows: Sequence[int], encode: Callable[[Sequence[Any]], np.ndarray]
+    images: ImageSequence, rows: Sequence[int], encode: Callable[[Sequence[Any]], np.ndarray]
 ) -> np.ndarray:
     try:
         # At full size, as they were recognised: an entry must not depend on who was first to encode it.
-        return encode(ImageSequence(len(rows), lambda i: images[rows[i]]))
+        return encode(ImageSequence(len(rows), images.take(rows).__getitem__))
     except ImageError as error:
-        index = rows[error.index]
-        raise ImageError(str(error).replace(f"image {error.index} ", f"image {index} ", 1), index) from error
+        raise error.at(rows[error.index]) from error

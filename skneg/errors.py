@@ -28,6 +28,11 @@ class ImageError(InputError):
         super().__init__(message)
         self.index = index
 
+    def at(self, index: int) -> ImageError:
+        """The same error of an image that stands elsewhere in another sequence."""
+        told = str(self).replace(f"image {self.index} ", f"image {index} ", 1)
+        return type(self)(told, index)
+
     def __reduce__(self):
         # The default would rebuild from `args`, which holds the message alone.
         return type(self), (self.args[0], self.index)

@@ -15,7 +15,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, clone
 from tqdm.auto import tqdm
 
-from ._files import pack, read_bytes, unpack, write_bytes
+from ._files import alone, pack, read_bytes, unpack, write_bytes
 from ._utils import check_between, check_option
 from .errors import InputError, InputTypeError, PersistenceError, VocabularyError
 
@@ -111,22 +111,24 @@ def _made_once(
     facts = [backbone.weights_sha256, str(backbone.text_tower._dtype), list(words), list(templates)]
     key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
     file = cache_folder() / "words" / f"{key}.safetensors"
-    embeddings = _read_kept(file, key)
-    if embeddings is None:
-        try:
-            embeddings = embed_names(
-                backbone.text_tower, words, templates, shared_prefix=True, verbose=verbose
-            )
-        except VocabularyError as error:
-            raise VocabularyError(
-                f"the word list has a word that is too long for the text tower: {error}"
-            ) from error
-        embeddings = embeddings.astype(np.float16)
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            write_bytes(file, pack({"key": key}, {"words": embeddings}), durable=False)
-        except (OSError, RuntimeError) as error:  # a home folder that cannot be written costs time only
-            logging.getLogger(__name__).info("word embeddings are not kept: %s", error)
+    # Several jobs of a search start at the same time: one embeds the list, and the others read it.
+    with alone(cache_folder() / ".lock"):
+        embeddings = _read_kept(file, key)
+        if embeddings is None:
+            try:
+                embeddings = embed_names(
+                    backbone.text_tower, words, templates, shared_prefix=True, verbose=verbose
+                )
+            except VocabularyError as error:
+                raise VocabularyError(
+                    f"the word list has a word that is too long for the text tower: {error}"
+                ) from error
+            embeddings = embeddings.astype(np.float16)
+            try:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                write_bytes(file, pack({"key": key}, {"words": embeddings}), durable=False)
+            except (OSError, RuntimeError) as error:  # a home folder that cannot be written costs time only
+                logging.getLogger(__name__).info("word embeddings are not kept: %s", error)
     embeddings = embeddings.astype(np.float32)
     embeddings.setflags(write=False)
     return embeddings

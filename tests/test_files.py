@@ -3,11 +3,13 @@
 import json
 import os
 import stat
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from skneg._files import UNFINISHED, as_path, pack, read_bytes, unpack, write_bytes
+from skneg._files import UNFINISHED, alone, as_path, pack, read_bytes, unpack, write_bytes
 from skneg.errors import InputTypeError, PersistenceError
 
 HEADER = {"key": "k", "n": 3}
@@ -80,3 +82,21 @@ def test_what_an_interrupted_save_left_is_not_read(tmp_path):
         read_bytes(left)
     with pytest.raises(PersistenceError, match="does not exist"):
         read_bytes(tmp_path / "none")
+
+
+def test_one_thread_at_a_time_is_alone_where_the_file_system_can(tmp_path):
+    inside, most = [], []
+
+    def work(_):
+        with alone(tmp_path / "new" / ".lock"):
+            inside.append(1)
+            most.append(len(inside))
+            time.sleep(0.01)
+            inside.pop()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(8)))
+    assert max(most) == 1
+    (tmp_path / "file").touch()
+    with alone(tmp_path / "file" / ".lock"):  # no folder: goes on without
+        pass

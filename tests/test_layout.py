@@ -23,7 +23,7 @@ FLOORS = [
     ["images", "vocabulary", "bank", "scores", "backbone"],
     ["threshold", "_state"],
     ["evidence", "cache", "encoder", "datasets", "prompts", "words", "metrics", "model_selection"],
-    ["persistence", "inspection"],
+    ["persistence", "inspection", "streams"],
     [
         "_doubts",
         "_naming",
@@ -36,7 +36,7 @@ FLOORS = [
         "base",
         "detectors",
     ],
-    ["plotting", "report", "export", "benchmarks", "_commands", "__main__"],
+    ["plotting", "report", "export", "distributed", "benchmarks", "_commands", "__main__"],
 ]
 HEIGHT = {room: i for i, room in enumerate(room for floor in FLOORS for room in floor)}
 FILES = sorted(PACKAGE.rglob("*.py"))

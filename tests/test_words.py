@@ -1,9 +1,14 @@
 """Names to embeddings, word lists, and which words become negatives."""
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from sklearn.model_selection import GridSearchCV
 
+import skneg.words
 from skneg import NegPromptDetector, Words
 from skneg.backbone import load_backbone
 from skneg.errors import InputError, VocabularyError
@@ -103,6 +108,23 @@ class TestChoice:
     def test_unusable_settings_are_named(self, setting):
         with pytest.raises(InputError, match=next(iter(setting))):
             Words(["a"], **setting).check()
+
+
+def test_jobs_that_start_at_the_same_time_embed_a_list_once(backbone, tmp_path, monkeypatch):
+    monkeypatch.setenv("SKNEG_CACHE", str(tmp_path))
+    embedded, original = [], skneg.words.embed_names
+
+    def counting(*arguments, **options):
+        embedded.append(threading.get_ident())
+        time.sleep(0.2)  # so that all have looked for the file by then
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(skneg.words, "embed_names", counting)
+    listed = ("one", "two", "of these alone")
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(lambda _: embed_words(backbone, listed, ("a {}",)), range(3)))
+    assert len(embedded) == 1
+    assert all((other == found[0]).all() for other in found)
 
 
 def test_words_by_images_are_those_less_like_every_class_than_its_name():

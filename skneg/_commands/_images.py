@@ -6,7 +6,6 @@ import csv
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,8 @@ from ..images import unreadable
 
 def unlabelled(source: str, on_error: str) -> list[Path]:
     """Paths of any folder of images, or of one image."""
-    return readable(list(expanded([source])), on_error)
+    paths = list(expanded([source]))
+    return [paths[row] for row in _kept(paths, on_error)]
 
 
 def labelled(source: str, on_error: str) -> tuple[list[Path], np.ndarray, np.ndarray | None]:
@@ -62,19 +62,6 @@ def expanded(items: Iterable[str]) -> Iterator[Path]:
             yield from list_images(item)
         else:
             yield Path(item)
-
-
-def batches(paths: Iterable[Path], size: int, on_error: str) -> Iterator[list[Path]]:
-    """Some paths at a time, without those that cannot be read where they are to be skipped."""
-    rest = iter(paths)
-    while batch := list(islice(rest, size)):
-        if kept := readable(batch, on_error):
-            yield kept
-
-
-def readable(paths: list[Path], on_error: str) -> list[Path]:
-    """The paths, without those that cannot be read where they are to be skipped."""
-    return [paths[row] for row in _kept(paths, on_error)]
 
 
 def _kept(paths: list[Path], on_error: str) -> np.ndarray:

@@ -5,45 +5,67 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
+from ..inspection._explain import explain_seen
+from ..streams import predict_stream
+from ..streams._seen import see
 from ._fit import loaded
-from ._images import batches, expanded
+from ._images import expanded
 
-_ANSWERS = ("answer", "decision", "p_value", "nearest_class", "nearest_posterior")
+# The columns of `skneg predict`, and where `Predictions` has them.
+_ANSWERS = {
+    "path": "path",
+    "answer": "label",
+    "decision": "decision",
+    "p_value": "p_value",
+    "nearest_class": "nearest_class",
+    "nearest_posterior": "posterior",
+}
 
 Row = dict[str, Any]
+Columns = Mapping[str, np.ndarray]
 
 
 def predict(options: Any) -> None:
     """The answers alone."""
-    _write_answers(options, _ANSWERS)
+    with _written(options) as write:
+        for table in predict_stream(loaded(options), expanded(options.images), **_of_stream(options)):
+            bad = {row: told for row, told in enumerate(table.error) if told is not None}
+            _name_skipped(table.index, bad)
+            kept = table.rejected if options.only_unknown else ~np.isnan(table.score)
+            told = table.to_dict()
+            write({name: told[column][kept] for name, column in _ANSWERS.items()})
 
 
 def explain(options: Any) -> None:
     """All that `Explanations` has."""
-    _write_answers(options, None)
-
-
-def _write_answers(options: Any, columns: tuple[str, ...] | None) -> None:
-    detector = loaded(options)
     with _written(options) as write:
-        for batch in batches(expanded(options.images), options.batch_size, options.on_error):
-            why = detector.explain(batch)
-            told = (why[why.rejected] if options.only_unknown else why).to_dict()
-            del told["image"]
-            names = ["path", *(columns or (name for name in told if name != "path"))]
-            for values in zip(*(told[name].tolist() for name in names), strict=True):
-                write(dict(zip(names, values, strict=True)))
+        for seen in see(loaded(options), expanded(options.images), **_of_stream(options), user="explain"):
+            _name_skipped(seen.index, seen.errors)
+            if seen.Z is not None:
+                why = explain_seen(seen.detector, seen.state, seen.Z, seen.images)
+                told = (why[why.rejected] if options.only_unknown else why).to_dict()
+                del told["image"]
+                write({"path": told.pop("path"), **told})
+
+
+def _of_stream(options: Any) -> dict[str, Any]:
+    return {"chunk": options.batch_size, "on_error": options.on_error}
+
+
+def _name_skipped(index: np.ndarray, errors: Mapping[int, str]) -> None:
+    for row, told in errors.items():
+        print(f"skneg: skipped: {told.replace('image', f'image {index[row]}', 1)}", file=sys.stderr)
 
 
 @contextmanager
-def _written(options: Any) -> Iterator[Callable[[Row], None]]:
-    """A function that writes a row to where the options say, at once: an end in between loses none."""
+def _written(options: Any) -> Iterator[Callable[[Columns], None]]:
+    """A function that writes rows to where the options say, at once: an end in between loses none."""
     target = options.json or options.csv
     file = sys.stdout if target is None else open(target, "w", encoding="utf-8", newline="")  # noqa: SIM115
     table: csv.DictWriter | None = None
@@ -59,8 +81,12 @@ def _written(options: Any) -> Iterator[Callable[[Row], None]]:
             table.writerow(row)
         file.flush()
 
+    def write_all(columns: Columns) -> None:
+        for values in zip(*(column.tolist() for column in columns.values()), strict=True):
+            write(dict(zip(columns, values, strict=True)))
+
     try:
-        yield write
+        yield write_all
     finally:
         if target is not None:
             file.close()

@@ -71,6 +71,19 @@ class ImageSequence(Sequence):
             raise IndexError(index)
         return self._load(index)
 
+    def take(self, rows: Sequence[int]) -> ImageSequence:
+        """Some of the images, none decoded; an error numbers them by their place among these."""
+        small = self._load_small
+
+        def load(place: int, side: int | None = None) -> Any:
+            try:
+                return self[rows[place]] if side is None or small is None else small(rows[place], side)
+            except ImageError as error:
+                raise error.at(place) from error
+
+        paths = None if self.paths is None else [self.paths[i] for i in rows]
+        return ImageSequence(len(rows), load, paths, None if small is None else load)
+
 
 def _is_tensor(X: Any) -> bool:
     # torch's data sets are no tensors.

@@ -1,10 +1,9 @@
 """Images of a command line."""
 
-import numpy as np
 import pytest
 from PIL import Image
 
-from skneg._commands._images import batches, expanded, labelled
+from skneg._commands._images import expanded, labelled
 from skneg.errors import InputError
 
 
@@ -42,10 +41,7 @@ def test_unreadable_images_are_left_out_with_their_labels(folder, capsys):
     assert "0.png" in capsys.readouterr().err
 
 
-def test_folders_and_files_in_batches(folder, monkeypatch):
+def test_folders_files_and_standard_input_by_path(folder, monkeypatch):
     monkeypatch.setattr("sys.stdin", [f"{folder}/b/3.png\n", "\n"])
     paths = list(expanded([str(folder / "a"), "-", "gone.png"]))
     assert [path.name for path in paths] == ["1.png", "2.png", "3.png", "gone.png"]
-    assert [len(batch) for batch in batches(paths, 3, "raise")] == [3, 1]
-    assert [len(batch) for batch in batches(paths, 3, "skip")] == [3]
-    assert np.size(list(batches([], 3, "raise"))) == 0
