@@ -16,6 +16,7 @@ from sklearn.base import BaseEstimator, clone
 from tqdm.auto import tqdm
 
 from ._files import pack, read_bytes, unpack, write_bytes
+from ._mining import row_quantile
 from ._utils import check_between, check_option
 from .errors import InputError, InputTypeError, PersistenceError, VocabularyError
 
@@ -234,6 +235,7 @@ class Words(BaseEstimator):
         names: Sequence[str],
         rank: np.ndarray | None = None,
         among: np.ndarray | None = None,
+        cosines: np.ndarray | None = None,
     ) -> np.ndarray:
         """Rows of the words that become negatives: in the list's order if all are kept, else best first.
 
@@ -249,8 +251,11 @@ class Words(BaseEstimator):
             Rows by `image_rank`, for ``selection="images"``.
         among : ndarray of bool of shape (w,), optional
             Which words to choose from.
+        cosines : ndarray of shape (w, k), optional
+            Those of words and class names, where they are at hand.
         """
-        cosines = embeddings @ positive.T
+        if cosines is None:
+            cosines = embeddings @ positive.T
         known = {name.casefold().replace("_", " ") for name in names}
         allowed = cosines.max(axis=1) < self.max_cosine
         allowed[[i for i, word in enumerate(words) if word.casefold().replace("_", " ") in known]] = False
@@ -262,8 +267,9 @@ class Words(BaseEstimator):
         elif self.fraction >= 1:
             kept = np.flatnonzero(allowed)
         else:
-            likeness = np.where(allowed, np.quantile(cosines, self.quantile, axis=1), np.inf)
-            kept = np.argsort(likeness, kind="stable")[: min(n_kept, int(allowed.sum()))]
+            rows = np.flatnonzero(allowed)
+            likeness = row_quantile(cosines if len(rows) == len(cosines) else cosines[rows], self.quantile)
+            kept = rows[np.argsort(likeness, kind="stable")[:n_kept]]
         if len(kept) == 0:
             raise VocabularyError(
                 "nothing is left to be a negative: each word is a class name, or closer to one than "
