@@ -98,7 +98,7 @@ def embed_words(
 
     They are rounded to float16 before anything sees them, so that a file that holds them in float16 gives
     the same bits. They are kept in the folder that the environment variable ``SKNEG_CACHE`` names, by
-    default ``~/.cache/skneg``, under the fingerprint of the weights.
+    default ``~/.cache/skneg``, under a checksum of the text tower's weights.
     """
     slot = _slot(backbone, words, templates)
     if not slot:
@@ -109,7 +109,8 @@ def embed_words(
 def _made_once(
     backbone: Backbone, words: tuple[str, ...], templates: tuple[str, ...], verbose: bool | int
 ) -> np.ndarray:
-    facts = [backbone.weights_sha256, str(backbone.text_tower._dtype), list(words), list(templates)]
+    tower = [backbone.text_checksum, backbone.settings["activation"], str(backbone.text_tower._dtype)]
+    facts = [tower, list(words), list(templates)]
     key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
     file = cache_folder() / "words" / f"{key}.safetensors"
     embeddings = _read_kept(file, key)
