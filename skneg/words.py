@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 
 from ._files import pack, read_bytes, unpack, write_bytes
 from ._mining import row_quantile
+from ._texts import embedded_once
 from ._utils import check_between, check_option
 from .errors import InputError, InputTypeError, PersistenceError, VocabularyError
 
@@ -64,6 +65,20 @@ def embed_names(
     """
     if len(names) == 0:
         raise VocabularyError("there are no names to embed.")
+    around = (tower, tuple(templates), shared_prefix)
+    return embedded_once(
+        [(around, name) for name in names],
+        lambda new: _embed(tower, [names[i] for i in new], templates, shared_prefix, verbose),
+    )
+
+
+def _embed(
+    tower: TextTower,
+    names: Sequence[str],
+    templates: Sequence[str],
+    shared_prefix: bool,
+    verbose: bool | int,
+) -> np.ndarray:
     total: Any = 0
     size = len(names) * len(templates)
     with tqdm(total=size, desc="encoding words", unit="word", disable=not verbose) as bar:
@@ -116,9 +131,7 @@ def _made_once(
     embeddings = _read_kept(file, key)
     if embeddings is None:
         try:
-            embeddings = embed_names(
-                backbone.text_tower, words, templates, shared_prefix=True, verbose=verbose
-            )
+            embeddings = _embed(backbone.text_tower, words, templates, True, verbose)
         except VocabularyError as error:
             raise VocabularyError(
                 f"the word list has a word that is too long for the text tower: {error}"
