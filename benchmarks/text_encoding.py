@@ -22,7 +22,7 @@ import open_clip
 import torch
 from torch.nn import functional
 
-from skneg.backbone import TextTower
+from skneg.backbone import Backbone, TextTower
 from skneg.prompts import PromptEncoder, PromptRecipe
 from skneg.prompts.losses import nis, nnd, npd
 from skneg.prompts.training import train_prompts
@@ -37,6 +37,26 @@ def build_tower(name: str, device: str) -> TextTower:
     config["vision_cfg"] = {"layers": 1, "width": 64, "head_width": 32, "patch_size": 32, "image_size": 64}
     network = open_clip.CLIP(**config).eval().requires_grad_(False).to(device)
     return TextTower(network, open_clip.SimpleTokenizer(), torch.device(device), torch.float32)
+
+
+def build_backbone(name: str, device: str) -> Backbone:
+    """The same tower as a backbone, whose image tower is of no use."""
+    tower = build_tower(name, device)
+    tower._network.visual.preprocess_cfg = {}
+    return Backbone(name, None, tower)
+
+
+def trimmed_by_hand(tower: TextTower, texts: list[str], batch: int = 256) -> np.ndarray:
+    """Unit-norm embeddings by a plain pass over the tokens up to the longest text's last."""
+    network, tokens = tower._network, open_clip.tokenize(texts)
+    ends = tokens.argmax(dim=1)
+    n, rows = int(ends.max()) + 1, []
+    with torch.inference_mode():
+        for ids, end in zip(tokens[:, :n].split(batch), ends.split(batch), strict=True):
+            x = network.token_embedding(ids) + network.positional_embedding[:n]
+            x = network.transformer(x, attn_mask=network.attn_mask[:n, :n])
+            rows.append(network.ln_final(x)[torch.arange(len(x)), end] @ network.text_projection)
+    return functional.normalize(torch.cat(rows), dim=-1).numpy()
 
 
 def now() -> float:

@@ -18,6 +18,7 @@ from ._naming import check_names, compare_answers, compare_names
 from ._reading import count_images, read_images
 from ._sklearn import check_columns
 from ._state import FittedState
+from ._texts import remembering
 from ._utils import check_seed, warn
 from .errors import CalibrationWarning, InputError, PersistenceError, VocabularyError
 from .evidence import CROSS_FITTED
@@ -87,19 +88,22 @@ def fit_state(
     )
     cross_fitted = learned.pop(CROSS_FITTED, None)
     of_images = None if targets is None else [names[target] for target in targets]
-    state = FittedState(
-        labelled.vocabulary,
-        labelled.unknown_label,
-        detector._space()[1],
-        learned,
-        detector._prepare(learned, names),
-        columns=columns,
-    )
-    if targets is not None:
-        compare_names(detector, state, Z, targets)
+    with remembering({}) as texts:
+        state = FittedState(
+            labelled.vocabulary,
+            labelled.unknown_label,
+            detector._space()[1],
+            learned,
+            detector._prepare(learned, names),
+            columns=columns,
+            texts=texts,
+        )
+        if targets is not None:
+            compare_names(detector, state, Z, targets)
     if crosses and targets is not None and of_images is not None:
         if cross_fitted is None:
-            cross_fitted = cross_fit_detector(detector, Z, targets, names, seed, groups)
+            with remembering(texts):
+                cross_fitted = cross_fit_detector(detector, Z, targets, names, seed, groups)
         return replace(state, calibrator=_by_honest(detector, state, Z, of_images, groups, *cross_fitted))
     images = Z if len(held) == len(rows) else Z[held]
     of_images = None if of_images is None else [of_images[row] for row in held]
@@ -169,8 +173,15 @@ def with_vocabulary(detector: Any, state: FittedState, vocabulary: Vocabulary) -
     if vocabulary is not state.vocabulary:
         check_names(detector, state.learned, vocabulary.names)
         warn_of_unknown_labels(vocabulary.labels, vocabulary.names, state.unknown_label)
-    model = detector._prepare(state.learned, vocabulary.names)
-    changed = replace(state, vocabulary=vocabulary, model=model)
+    with remembering(state.texts) as texts:
+        model = detector._prepare(state.learned, vocabulary.names)
+        changed = replace(state, vocabulary=vocabulary, model=model, texts=texts)
+        return _calibrated_again(detector, state, changed)
+
+
+def _calibrated_again(detector: Any, state: FittedState, changed: FittedState) -> FittedState:
+    """The state with other classes and a threshold for them."""
+    vocabulary = changed.vocabulary
     again = _cross_fitted_again(detector, changed)
     if again is not None:
         return replace(changed, calibrator=again)
@@ -228,7 +239,8 @@ def recalibrate(detector: Any, state: FittedState, X: Any, y: Any, groups: Any =
                 f"contamination={detector.contamination}: at least {needed} are needed. Give more images, or "
                 "set a larger contamination."
             )
-    scores = calibration_scores(detector, state, images, names, shift)
+    with remembering(state.texts):
+        scores = calibration_scores(detector, state, images, names, shift)
     calibrator = Calibrator.of(images, names, scores, detector.contamination, shift=shift)
     return replace(state, calibrator=calibrator)
 

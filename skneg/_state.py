@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ._texts import Texts
 from .errors import PersistenceError, VocabularyError
 from .threshold import Calibrator
 from .vocabulary import Vocabulary
@@ -90,6 +91,8 @@ class FittedState:
     backbone : mapping or None
         ``name`` of the model that `fit` has used, and ``sha256`` and ``settings`` where a file says which
         weights these must be.
+    texts : mapping
+        What the text tower said of the names, for the next vocabulary; in no file and no pickle.
     """
 
     vocabulary: Vocabulary
@@ -100,6 +103,7 @@ class FittedState:
     calibrator: Calibrator = None  # type: ignore[assignment]
     columns: Mapping[str, Any] = field(default_factory=dict)
     backbone: Mapping[str, Any] | None = None
+    texts: Texts = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         if self.unknown_label is not None and self.unknown_label in self.vocabulary.labels.tolist():
@@ -117,7 +121,7 @@ class FittedState:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Each array once: joblib would write the attributes beside the parts that they come from.
-        return type(self), tuple(getattr(self, part.name) for part in fields(self))
+        return type(self), tuple(getattr(self, part.name) for part in fields(self) if part.name != "texts")
 
     if TYPE_CHECKING:
 

@@ -16,6 +16,8 @@ from sklearn.base import BaseEstimator, clone
 from tqdm.auto import tqdm
 
 from ._files import alone, pack, read_bytes, unpack, write_bytes
+from ._mining import row_quantile
+from ._texts import embedded_once
 from ._utils import check_between, check_option
 from .errors import InputError, InputTypeError, PersistenceError, VocabularyError
 
@@ -63,6 +65,20 @@ def embed_names(
     """
     if len(names) == 0:
         raise VocabularyError("there are no names to embed.")
+    around = (tower, tuple(templates), shared_prefix)
+    return embedded_once(
+        [(around, name) for name in names],
+        lambda new: _embed(tower, [names[i] for i in new], templates, shared_prefix, verbose),
+    )
+
+
+def _embed(
+    tower: TextTower,
+    names: Sequence[str],
+    templates: Sequence[str],
+    shared_prefix: bool,
+    verbose: bool | int,
+) -> np.ndarray:
     total: Any = 0
     size = len(names) * len(templates)
     with tqdm(total=size, desc="encoding words", unit="word", disable=not verbose) as bar:
@@ -97,7 +113,7 @@ def embed_words(
 
     They are rounded to float16 before anything sees them, so that a file that holds them in float16 gives
     the same bits. They are kept in the folder that the environment variable ``SKNEG_CACHE`` names, by
-    default ``~/.cache/skneg``, under the fingerprint of the weights.
+    default ``~/.cache/skneg``, under a checksum of the text tower's weights.
     """
     slot = _slot(backbone, words, templates)
     if not slot:
@@ -108,7 +124,8 @@ def embed_words(
 def _made_once(
     backbone: Backbone, words: tuple[str, ...], templates: tuple[str, ...], verbose: bool | int
 ) -> np.ndarray:
-    facts = [backbone.weights_sha256, str(backbone.text_tower._dtype), list(words), list(templates)]
+    tower = [backbone.text_checksum, backbone.settings["activation"], str(backbone.text_tower._dtype)]
+    facts = [tower, list(words), list(templates)]
     key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
     file = cache_folder() / "words" / f"{key}.safetensors"
     # Several jobs of a search start at the same time: one embeds the list, and the others read it.
@@ -116,9 +133,7 @@ def _made_once(
         embeddings = _read_kept(file, key)
         if embeddings is None:
             try:
-                embeddings = embed_names(
-                    backbone.text_tower, words, templates, shared_prefix=True, verbose=verbose
-                )
+                embeddings = _embed(backbone.text_tower, words, templates, True, verbose)
             except VocabularyError as error:
                 raise VocabularyError(
                     f"the word list has a word that is too long for the text tower: {error}"
@@ -236,6 +251,7 @@ class Words(BaseEstimator):
         names: Sequence[str],
         rank: np.ndarray | None = None,
         among: np.ndarray | None = None,
+        cosines: np.ndarray | None = None,
     ) -> np.ndarray:
         """Rows of the words that become negatives: in the list's order if all are kept, else best first.
 
@@ -251,8 +267,11 @@ class Words(BaseEstimator):
             Rows by `image_rank`, for ``selection="images"``.
         among : ndarray of bool of shape (w,), optional
             Which words to choose from.
+        cosines : ndarray of shape (w, k), optional
+            Those of words and class names, where they are at hand.
         """
-        cosines = embeddings @ positive.T
+        if cosines is None:
+            cosines = embeddings @ positive.T
         known = {name.casefold().replace("_", " ") for name in names}
         allowed = cosines.max(axis=1) < self.max_cosine
         allowed[[i for i, word in enumerate(words) if word.casefold().replace("_", " ") in known]] = False
@@ -264,8 +283,9 @@ class Words(BaseEstimator):
         elif self.fraction >= 1:
             kept = np.flatnonzero(allowed)
         else:
-            likeness = np.where(allowed, np.quantile(cosines, self.quantile, axis=1), np.inf)
-            kept = np.argsort(likeness, kind="stable")[: min(n_kept, int(allowed.sum()))]
+            rows = np.flatnonzero(allowed)
+            likeness = row_quantile(cosines if len(rows) == len(cosines) else cosines[rows], self.quantile)
+            kept = rows[np.argsort(likeness, kind="stable")[:n_kept]]
         if len(kept) == 0:
             raise VocabularyError(
                 "nothing is left to be a negative: each word is a class name, or closer to one than "

@@ -57,7 +57,7 @@ class TestKeptWords:
         made = embed_words(backbone, WORDS, TEMPLATES)
         code = (
             "import skneg.words as w; from skneg.backbone import load_backbone;"
-            "w.embed_names = None;"
+            "w._embed = None;"
             f"print(w.embed_words(load_backbone('skneg-tiny'), {WORDS!r}, {TEMPLATES!r}).tobytes().hex())"
         )
         assert run_python(code) == made.tobytes().hex()

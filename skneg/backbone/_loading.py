@@ -19,7 +19,7 @@ from huggingface_hub.utils import get_session
 from .._utils import did_you_mean
 from ..errors import BackboneError, InputError
 from ._download import announce_download
-from ._fingerprint import hash_weights, settings_of
+from ._fingerprint import checksum_of_text, hash_weights, settings_of
 from ._image_tower import ImageTower
 from ._text_tower import TextTower
 from ._tiny import TINY_NAME, verified_tiny_folder
@@ -63,6 +63,11 @@ class Backbone:
     def weights_sha256(self) -> str:
         """The sha256 of the weights' names, shapes and values: the same on every device, in every folder."""
         return hash_weights(self.text_tower._network)
+
+    @cached_property
+    def text_checksum(self) -> int:
+        """A checksum of the text tower's weights; see `weights_sha256` for one that holds against malice."""
+        return checksum_of_text(self.text_tower._network)
 
     @cached_property
     def settings(self) -> dict[str, Any]:

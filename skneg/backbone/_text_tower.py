@@ -16,7 +16,8 @@ from torch.nn import functional
 
 from ..errors import VocabularyError
 
-_CHUNK = 256  # texts per forward pass of the plain path
+_CHUNK = 256  # texts per forward pass
+_FREE = 24  # tokens of padding that cost about what one more pass does: each reads all weights once
 
 
 class _VectorReplacement:
@@ -93,8 +94,7 @@ class TextTower:
     @cached_property
     def embed_dim(self) -> int:
         """Length of an embedding."""
-        with torch.inference_mode():
-            return int(self._network.encode_text(self.tokenize(["a"])).shape[1])
+        return self.encode(["a"]).shape[1]
 
     @property
     def temperature(self) -> float:
@@ -137,10 +137,38 @@ class TextTower:
         return window[:-1, :length].to(self.device)
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """Unit-norm embeddings (n, d) float32 of full texts, by open_clip's own forward pass."""
+        """Unit-norm embeddings (n, d) float32 of full texts, in their order.
+
+        A causal tower computes nothing behind the longest end of a batch, and texts of about one length
+        make a batch, so that long texts do not make short ones slow. The result is that of open_clip's own
+        pass up to the rounding of float32, in which the other texts of a call may make a difference.
+        """
+        tokens = self.tokenize(texts)
         with torch.inference_mode():
-            chunks = [self.encode_tokens(chunk) for chunk in self.tokenize(texts).split(_CHUNK)]
-        return functional.normalize(torch.cat(chunks).float(), dim=-1).cpu().numpy()
+            if self.causal and len(tokens):
+                lengths = self.pooled_positions(tokens) + 1
+                order = lengths.argsort(stable=True)
+                sizes = _batch_sizes(lengths[order].tolist())
+                batches = zip(tokens[order].split(sizes), lengths[order].split(sizes), strict=True)
+                features = torch.cat([self._encode_trimmed(*batch) for batch in batches])[order.argsort()]
+            else:
+                features = torch.cat([self.encode_tokens(chunk) for chunk in tokens.split(_CHUNK)])
+        return functional.normalize(features.float(), dim=-1).cpu().numpy()
+
+    def _encode_trimmed(self, tokens: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """What `encode_tokens` gives, without the tokens behind the last that is pooled."""
+        module, longest = self.module, int(lengths[-1])
+        with self.autocast():
+            x = module.token_embedding(tokens[:, :longest]) + module.positional_embedding[:longest]
+            x = module.transformer(x, attn_mask=module.attn_mask[:longest, :longest])
+            return self.project(x[torch.arange(len(x)), lengths - 1])
+
+    def project(self, states: torch.Tensor) -> torch.Tensor:
+        """Embeddings (..., d) of the last block's states (..., width) of pooled tokens; causal towers."""
+        x, projection = self.module.ln_final(states), self.module.text_projection
+        if projection is None:
+            return x
+        return projection(x) if isinstance(projection, nn.Module) else x @ projection
 
     def encode_tokens(self, tokens: torch.Tensor) -> torch.Tensor:
         """Embeddings (n, d), not normalised, of full-length token ids (n, context_length)."""
@@ -170,6 +198,16 @@ class TextTower:
         if _pool_type(self.module) == "argmax":
             return tokens.argmax(dim=1)
         return (tokens == _eos_id(self.module)).int().argmax(dim=1)
+
+
+def _batch_sizes(lengths: list[int]) -> list[int]:
+    """How many texts, sorted by length, go into each batch: a new one begins where padding costs more."""
+    sizes = [0]
+    for before, length in zip([lengths[0], *lengths[:-1]], lengths, strict=True):
+        if sizes[-1] == _CHUNK or sizes[-1] * (length - before) > _FREE:
+            sizes.append(0)
+        sizes[-1] += 1
+    return sizes
 
 
 def _pool_type(module: Any) -> str | None:

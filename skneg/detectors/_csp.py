@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .._mining import first_of_alike
 from .._utils import check_templates
 from ..words import Words, check_words, embed_words
 from ._neglabel import NegLabelDetector, candidates_of, learn_groups, negatives_beside
@@ -83,9 +84,10 @@ batch_size, verbose
     def _prepare(self, learned: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
         words, candidates = candidates_of(self, self._pool, learned)
         positive, max_cosine = self._positives(learned, names), self._words().max_cosine
-        far = (candidates @ positive.T).max(axis=1) < max_cosine
-        far[far] = _first_of_alike(candidates[far], max_cosine)
-        return negatives_beside(self, learned, positive, names, words, candidates, far)
+        cosines = candidates @ positive.T
+        far = cosines.max(axis=1) < max_cosine
+        far[far] = first_of_alike(candidates[far], max_cosine)
+        return negatives_beside(self, learned, positive, names, words, candidates, far, cosines)
 
     def _pool(self) -> tuple[list[str], np.ndarray]:
         from ..datasets import load_words
@@ -98,11 +100,3 @@ batch_size, verbose
         pool = tuple(dict.fromkeys([*nouns, *phrases]))
         templates = tuple(check_templates("templates", self.templates))
         return list(pool), embed_words(self._backbone(), pool, templates, self.verbose)
-
-
-def _first_of_alike(embeddings: np.ndarray, max_cosine: float) -> np.ndarray:
-    """Which rows are not closer than `max_cosine` to an earlier kept row."""
-    keep = np.zeros(len(embeddings), dtype=bool)
-    for row, embedding in enumerate(embeddings):
-        keep[row] = not (embeddings[:row][keep[:row]] @ embedding > max_cosine).any()
-    return keep

@@ -149,9 +149,11 @@ def negatives_beside(
     words: list[str],
     candidates: np.ndarray,
     among: np.ndarray | None = None,
+    cosines: np.ndarray | None = None,
 ) -> dict[str, Any]:
-    """The bank of class names beside the chosen words, shuffled into groups; `among`: a mask of them."""
-    kept = detector._words().choose(words, candidates, positive, names, learned.get("image_rank_"), among)
+    """The bank of class names beside the chosen words, shuffled into groups; the rest as in `choose`."""
+    rank = learned.get("image_rank_")
+    kept = detector._words().choose(words, candidates, positive, names, rank, among, cosines)
     kept = np.random.default_rng(learned["group_seed_"]).permutation(kept)
     return {
         "text_bank_": TextBank(positive, candidates[kept]),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from .._texts import embedded_once
 from .._utils import check_kind
 from ..errors import InputError, VocabularyError
 from ..prompts.recipe import CoOpRecipe, PromptRecipe
@@ -45,7 +47,22 @@ class PromptDetector(TextBankDetector):
         """Unit-norm embeddings (n_contexts, k, d) of the names behind learned contexts."""
         from ..prompts.encoding import embed_contexts
 
-        return embed_contexts(self._backbone().text_tower, contexts, names)
+        tower = self._backbone().text_tower
+        own = contexts.ndim == 4  # a set of contexts for each name
+        around = (
+            [_digest(contexts[:, i]) for i in range(len(names))] if own else [_digest(contexts)] * len(names)
+        )
+
+        def embed(new: list[int]) -> np.ndarray:
+            behind = contexts[:, new] if own else contexts
+            return embed_contexts(tower, behind, [names[i] for i in new]).swapaxes(0, 1)
+
+        texts = [(tower, *text) for text in zip(around, names, strict=True)]
+        return embedded_once(texts, embed).swapaxes(0, 1)
+
+
+def _digest(contexts: np.ndarray) -> bytes:
+    return hashlib.sha256(contexts.tobytes()).digest()
 
 
 def trained_classes(

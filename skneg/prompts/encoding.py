@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn import functional
 
 from ..backbone import TextTower
@@ -256,7 +255,7 @@ def _shared_prefix(tower: TextTower, contexts: torch.Tensor, prompts: _Prompts) 
         from_own = torch.einsum("ckhst,ckthe->ckshe", weights[..., n_prefix:], v_own)
         mixed = (from_prefix + from_own).flatten(3).flatten(1, 2)  # (c, k * s, width)
         suffix = _finish_block(block, suffix, mixed if is_last else mixed[:, padded_of])
-    return _project(module, module.ln_final(suffix))
+    return tower.project(suffix)
 
 
 def _heads(block: Any, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -270,13 +269,6 @@ def _finish_block(block: Any, x: torch.Tensor, mixed: torch.Tensor) -> torch.Ten
     """The rest of the block, once attention has mixed the values."""
     x = x + block.ls_1(block.attn.out_proj(mixed))
     return x + block.ls_2(block.mlp(block.ln_2(x)))
-
-
-def _project(module: Any, x: torch.Tensor) -> torch.Tensor:
-    projection = module.text_projection
-    if projection is None:
-        return x
-    return projection(x) if isinstance(projection, nn.Module) else x @ projection
 
 
 def _full_length(tower: TextTower, contexts: torch.Tensor, prompts: _Prompts) -> torch.Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from skneg.backbone import load_backbone
-from skneg.backbone._fingerprint import hash_weights, settings_of
+from skneg.backbone._fingerprint import checksum_of_text, hash_weights, settings_of
 from skneg.backbone._tiny import TINY_FOLDER
 
 
@@ -68,3 +68,18 @@ def test_settings_name_the_preparation_and_the_activation():
     assert written.items() <= settings.items()
     assert settings["activation"] == ["GELU"]
     assert json.loads(json.dumps(settings)) == settings  # as a file will give them back
+
+
+def test_the_checksum_of_text_sees_every_weight_but_the_image_towers():
+    one = nn.ModuleDict({"visual": network(), "text": network()})
+    expected = checksum_of_text(one)
+    assert checksum_of_text(copy.deepcopy(one)) == expected
+    one["visual"][0].weight.data += 1
+    assert checksum_of_text(one) == expected
+    one["text"][0].bias.data[-1] += 1e-6
+    assert checksum_of_text(one) != expected
+
+
+def test_the_checksum_of_text_is_the_same_in_every_precision():
+    shipped = load_backbone("skneg-tiny").text_checksum
+    assert load_backbone("skneg-tiny", precision="bf16").text_checksum == shipped

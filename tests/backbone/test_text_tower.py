@@ -44,6 +44,47 @@ def test_texts_are_encoded_alike_in_one_chunk_and_in_several(tower, monkeypatch)
     np.testing.assert_allclose(tower.encode(texts), whole, atol=1e-6)
 
 
+TEXTS = ["a key", "a photo of a rusty old gate beside the harbour of a town", "a photo of a star", "a"]
+
+
+@pytest.mark.parametrize(
+    "name", ["ViT-B-16", "ViT-B-32-quickgelu", "EVA02-B-16", "coca_ViT-B-32", "MobileCLIP-S1"]
+)
+def test_texts_are_encoded_as_open_clip_does_it(name):
+    tower = build_tower(name)
+    with torch.inference_mode():
+        whole = torch.nn.functional.normalize(tower.encode_tokens(tower.tokenize(TEXTS)), dim=-1)
+    np.testing.assert_allclose(tower.encode(TEXTS), whole.numpy(), atol=1e-6)
+    np.testing.assert_allclose(tower.encode(TEXTS[::-1])[::-1], whole.numpy(), atol=1e-6)
+    for text, row in zip(TEXTS, whole.numpy(), strict=True):
+        np.testing.assert_allclose(tower.encode([text])[0], row, atol=1e-6)
+    np.testing.assert_array_equal(tower.encode(TEXTS), tower.encode(TEXTS))
+
+
+def test_no_text_has_no_embedding(tower):
+    assert tower.encode([]).shape == (0, tower.embed_dim)
+
+
+def test_a_tower_may_pool_the_end_token_by_its_id():
+    tower = build_tower("ViT-B-16")
+    expected = tower.encode(TEXTS)
+    tower.module.text_pool_type, tower.module.text_eos_id = "eos", 49407
+    np.testing.assert_allclose(tower.encode(TEXTS), expected, atol=1e-6)
+
+
+def test_nothing_is_computed_behind_the_end_of_a_text_and_long_texts_go_apart(tower):
+    sizes = []
+    transformer = tower.module.transformer
+    handle = transformer.register_forward_pre_hook(lambda _, inputs: sizes.append(inputs[0].shape))
+    try:
+        tower.encode(["a key"])
+        tower.encode(["a key"] * 20 + [TEXTS[1]] + ["a star"] * 20)
+    finally:
+        handle.remove()
+    longest = int(tower.pooled_positions(tower.tokenize([TEXTS[1]]))) + 1
+    assert [tuple(size[:2]) for size in sizes] == [(1, 4), (40, 4), (1, longest)]
+
+
 def test_replaced_vectors_stand_in_for_the_tokens_at_their_place(tower):
     written, spoken = tower.tokenize(["a photo of a key", "a photo of a star"])
     word = tower.token_embedding(spoken)[5:6].detach().clone()  # behind the start token and four words
