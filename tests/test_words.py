@@ -112,14 +112,14 @@ class TestChoice:
 
 def test_jobs_that_start_at_the_same_time_embed_a_list_once(backbone, tmp_path, monkeypatch):
     monkeypatch.setenv("SKNEG_CACHE", str(tmp_path))
-    embedded, original = [], skneg.words.embed_names
+    embedded, original = [], skneg.words._embed
 
     def counting(*arguments, **options):
         embedded.append(threading.get_ident())
         time.sleep(0.2)  # so that all have looked for the file by then
         return original(*arguments, **options)
 
-    monkeypatch.setattr(skneg.words, "embed_names", counting)
+    monkeypatch.setattr(skneg.words, "_embed", counting)
     listed = ("one", "two", "of these alone")
     with ThreadPoolExecutor(3) as pool:
         found = list(pool.map(lambda _: embed_words(backbone, listed, ("a {}",)), range(3)))
