@@ -50,9 +50,8 @@ docs-test: $(STAMP)  ## the site, as mkdocs and as zensical build it, in a brows
 package: $(STAMP)  ## wheel and sdist in dist/, looked into, and the wheel used in an empty environment
 	$(BIN)/python .ci/package.py
 
-benchmark: $(STAMP)  ## speed of the text encoding, and all detectors on the shipped model
-	$(BIN)/python benchmarks/text_encoding.py
-	$(BIN)/python -m skneg.benchmarks scenes
+benchmark: $(STAMP)  ## speed and memory, about an hour on one core, and docs/performance.md from it
+	$(BIN)/python benchmarks/run.py
 
 tiny: $(STAMP)  ## rebuild the shipped model, about half an hour on 2 cores
 	$(BIN)/python -m skneg.datasets.train_tiny

@@ -1,4 +1,4 @@
-"""What the scripts of this folder measure with: processor seconds, memory, one line of JSON a figure."""
+"""What the scripts of this folder measure with: seconds, memory, one line of JSON a figure."""
 
 from __future__ import annotations
 
@@ -10,13 +10,23 @@ from collections.abc import Callable
 from typing import Any
 
 
-def best(call: Callable[[], Any], repeats: int = 3) -> float:
-    """Processor seconds of the cheapest of some calls: they do not count what else a machine does."""
+def clock(device: str = "cpu") -> float:
+    """Seconds of the processor, which do not count what else a machine does; of the wall for a GPU."""
+    if device == "cpu":
+        return time.process_time()
+    import torch
+
+    torch.cuda.synchronize()  # it has done what it was given
+    return time.perf_counter()
+
+
+def best(call: Callable[[], Any], repeats: int = 3, device: str = "cpu") -> float:
+    """Seconds of the cheapest of some calls, by the `clock` of the device."""
     seconds = []
     for _ in range(repeats):
-        start = time.process_time()
+        start = clock(device)
         call()
-        seconds.append(time.process_time() - start)
+        seconds.append(clock(device) - start)
     return min(seconds)
 
 

@@ -25,13 +25,20 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 HERE = Path(__file__).parent
 RESULTS, PAGE, TEMPLATE = HERE / "results.json", HERE.parent / "docs/performance.md", "performance.md.j2"
 
-# In the order of the page. Those that take more than a few minutes stand last.
+# The first take seconds or a minute each, the last two about a quarter of an hour.
 SCRIPTS: dict[str, list[str]] = {
     "scoring": [],
+    "evidence_cost": [],
     "metrics": [],
     "costs": [],
-    "evidence_cost": [],
+    "searches": [],
+    "decoding": [],
+    "encoding": [],
+    "names": [],
+    "words": [],
+    "streams": [],
     "text_encoding": [],
+    "training": ["--fit"],
 }
 
 
@@ -82,6 +89,7 @@ def page() -> str:
         loader=FileSystemLoader(HERE), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         keep_trailing_newline=True, autoescape=False,
     )  # fmt: skip
+    environment.globals["number"] = lambda value: f"{value:.3g}" if value < 100 else f"{value:,.0f}"
     return environment.get_template(TEMPLATE).render(results=results)
 
 

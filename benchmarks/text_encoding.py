@@ -10,7 +10,6 @@ the peak memory of one training step, and with `--training` the seconds of the w
 from __future__ import annotations
 
 import argparse
-import json
 import resource
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from functools import partial
 import numpy as np
 import open_clip
 import torch
+from _measure import show
 from torch.nn import functional
 
 from skneg.backbone import Backbone, TextTower
@@ -48,7 +48,7 @@ def build_backbone(name: str, device: str) -> Backbone:
 
 def trimmed_by_hand(tower: TextTower, texts: list[str], batch: int = 256) -> np.ndarray:
     """Unit-norm embeddings by a plain pass over the tokens up to the longest text's last."""
-    network, tokens = tower._network, open_clip.tokenize(texts)
+    network, tokens = tower._network, open_clip.tokenize(texts).to(tower.device)
     ends = tokens.argmax(dim=1)
     n, rows = int(ends.max()) + 1, []
     with torch.inference_mode():
@@ -56,7 +56,7 @@ def trimmed_by_hand(tower: TextTower, texts: list[str], batch: int = 256) -> np.
             x = network.token_embedding(ids) + network.positional_embedding[:n]
             x = network.transformer(x, attn_mask=network.attn_mask[:n, :n])
             rows.append(network.ln_final(x)[torch.arange(len(x)), end] @ network.text_projection)
-    return functional.normalize(torch.cat(rows), dim=-1).numpy()
+    return functional.normalize(torch.cat(rows), dim=-1).cpu().numpy()
 
 
 def now() -> float:
@@ -159,23 +159,18 @@ def main() -> None:
     noise = torch.randn(args.n_negative, args.n_ctx, tower.width, generator=torch.Generator().manual_seed(0))
     contexts = (0.02 * noise).to(args.device)
     if args.training:
-        show(training(args, tower))
+        show(**training(args, tower))
         return
     if args.step_only:
-        show(training_step(args, tower, contexts))
+        show(**training_step(args, tower, contexts))
         return
-    show(compare(args, tower, contexts))
+    show(**compare(args, tower, contexts))
     for classes in (1000, 21841):
         # A process of its own, whose peak memory is this step's.
         command = [sys.executable, __file__, "--step-only", "--classes", str(classes)]
         command += ["--n-ctx", str(args.n_ctx), "--threads", str(args.threads), "--model", args.model]
         command += ["--device", args.device]
         subprocess.run(command, check=True)
-
-
-def show(figures: dict[str, float]) -> None:
-    sys.stdout.write(json.dumps(figures) + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

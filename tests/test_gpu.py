@@ -5,8 +5,9 @@ import pytest
 import torch
 
 import skneg
-from skneg import CLIPImageEncoder, NegPromptDetector
+from skneg import CLIPImageEncoder, NegPromptDetector, PromptRecipe
 from skneg._registry import DETECTORS, detector_class
+from skneg.backbone import load_backbone
 
 pytestmark = [
     pytest.mark.gpu,
@@ -62,3 +63,34 @@ def test_a_batch_that_does_not_fit_is_halved(scenes):
         )  # convolutions are in TF32
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
+
+
+def test_a_stream_gives_the_answers_of_predict(scenes, strange_scenes):
+    """One row at a time or all at once: rounding of another batch size is all that differs."""
+    Z = np.concatenate([scenes[0], strange_scenes])
+    detector = NegPromptDetector(**SETTINGS, random_state=0, device="cuda").fit(*scenes)
+    tables = list(detector.predict_stream(Z, 7))
+    np.testing.assert_allclose(
+        np.concatenate([table.score for table in tables]), detector.score_samples(Z), atol=1e-2
+    )
+
+
+def test_steps_that_draw_classes(scenes, strange_scenes):
+    """Which classes a step draws does not depend on the device."""
+    Z = np.concatenate([scenes[0], strange_scenes])
+    recipe = PromptRecipe(classes_per_step=2, positive_steps=10, negative_steps=10)
+    of_cpu, of_gpu = (
+        NegPromptDetector(**SETTINGS, recipe=recipe, random_state=0, evidence="text", device=d)
+        .fit(*scenes).score_samples(Z) for d in ("cpu", "cuda")
+    )  # fmt: skip
+    assert np.corrcoef(of_cpu, of_gpu)[0, 1] > 0.99
+
+
+def test_words_and_new_names(scenes):
+    """What a text tower embeds by length is what it embeds on the CPU."""
+    texts = ["star", "a photo of a very small lightning bolt on a dark background", "key"] * 40
+    of_cpu, of_gpu = (
+        load_backbone("skneg-tiny", device=d, precision="fp32").text_tower.encode(texts)
+        for d in ("cpu", "cuda")
+    )
+    np.testing.assert_allclose(of_gpu, of_cpu, atol=1e-3)
