@@ -126,8 +126,9 @@ class ImageTower:
     def pixels(self, images: Sequence[Any], rows: Sequence[int]) -> np.ndarray:
         """Preprocessed pixels (n, 3, height, width), float32, of some of the images."""
         images = self._as_needed(images)
-        prepared = [self._pixels(images[int(row)], int(row)) for row in rows]
-        return self._stacked(prepared, PixelRange(*self._mean_and_std)).numpy()
+        numbers = [int(row) for row in rows]
+        with read_ahead(lambda i: self._pixels(images[numbers[i]], numbers[i]), len(numbers)) as prepared:
+            return self._stacked(list(prepared), PixelRange(*self._mean_and_std)).numpy()
 
     def perturbed_cosines(
         self, pixels: np.ndarray, text: np.ndarray, epsilon: float, temperature: float
