@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT))
 from tests.test_layout import FLOORS  # noqa: E402
 
 PICTURE = ROOT / "docs" / "images" / "layout.svg"
-WIDTH, LINE, GAP = 760, 22, 14
+WIDTH, LINE, GAP = 850, 22, 14
 
 
 def room(name: str) -> tuple[str, str]:
