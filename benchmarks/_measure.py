@@ -50,5 +50,5 @@ def row(work: str, ours_s: float, anchor: str, anchor_s: float, **more: Any) -> 
     """A line of the table of docs/performance.md: ours beside what the hardware or a plain program does."""
     show(
         work=work, ours_s=round(ours_s, 4), anchor=anchor, anchor_s=round(anchor_s, 4),
-        ratio=round(ours_s / anchor_s, 2), **more,
+        ratio=float(f"{ours_s / anchor_s:.3g}"), **more,
     )  # fmt: skip

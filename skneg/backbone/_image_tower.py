@@ -13,11 +13,12 @@ from torch.nn import functional
 from tqdm.auto import tqdm
 
 from .._utils import warn
-from ..errors import ImageError, InputWarning, SknegError
+from ..errors import ImageError, InputWarning
 from ..images import ImageSequence
 from ..images._ahead import read_ahead
 from ._local_features import local_forward
 from ._pixel_range import PixelRange
+from ._splitting import encode_splitting
 
 # Times the tower's size that a JPEG file is decoded to at least. With 4, what the tower sees of small, sharp
 # photographs differs from a resize of the whole by at most 1 of 255 in the mean, and 4 at the 99th
@@ -111,8 +112,10 @@ class ImageTower:
             while start < len(images):
                 pixels = self._stacked(list(islice(prepared, batch_size)), values)
                 n_dark += int((pixels.amax((2, 3)) <= dark).all(dim=1).sum())
-                encoded, batch_size = self._encode_splitting(pixels, batch_size, forward)
-                chunks.append(encoded)
+                pieces, batch_size = encode_splitting(
+                    lambda piece: self._forward(piece, forward), (pixels,), batch_size, "image"
+                )
+                chunks += pieces
                 start += len(pixels)
                 bar.update(len(pixels))
         if 2 * n_dark > len(images) > 1:
@@ -194,21 +197,6 @@ class ImageTower:
         torch.stack([image for image, _ in prepared], out=pixels)
         values.add(pixels[[is_own for _, is_own in prepared]])
         return pixels
-
-    def _encode_splitting(
-        self, pixels: torch.Tensor, batch_size: int, forward: Any
-    ) -> tuple[np.ndarray, int]:
-        """Encode a batch, in smaller pieces if it does not fit; returns the size that did."""
-        while True:
-            try:
-                pieces = [self._forward(piece, forward) for piece in pixels.split(batch_size)]
-                return np.concatenate(pieces), batch_size
-            except torch.OutOfMemoryError as error:
-                if batch_size == 1:
-                    raise SknegError(
-                        "The device has too little memory to encode one image; use device='cpu'."
-                    ) from error
-                batch_size = max(1, min(batch_size, len(pixels)) // 2)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self._device.type, self._dtype, enabled=self._dtype != torch.float32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from ..errors import VocabularyError
+from ._splitting import encode_splitting
 
 _CHUNK = 256  # texts per forward pass
 _FREE = 24  # tokens of padding that cost about what one more pass does: each reads all weights once
@@ -142,6 +143,7 @@ class TextTower:
         A causal tower computes nothing behind the longest end of a batch, and texts of about one length
         make a batch, so that long texts do not make short ones slow. The result is that of open_clip's own
         pass up to the rounding of float32, in which the other texts of a call may make a difference.
+        Batches are halved when the device runs out of memory.
         """
         tokens = self.tokenize(texts)
         with torch.inference_mode():
@@ -150,9 +152,9 @@ class TextTower:
                 order = lengths.argsort(stable=True)
                 sizes = _batch_sizes(lengths[order].tolist())
                 batches = zip(tokens[order].split(sizes), lengths[order].split(sizes), strict=True)
-                features = torch.cat([self._encode_trimmed(*batch) for batch in batches])[order.argsort()]
+                features = _encoded(self._encode_trimmed, batches)[order.argsort()]
             else:
-                features = torch.cat([self.encode_tokens(chunk) for chunk in tokens.split(_CHUNK)])
+                features = _encoded(self.encode_tokens, ((chunk,) for chunk in tokens.split(_CHUNK)))
         return functional.normalize(features.float(), dim=-1).cpu().numpy()
 
     def _encode_trimmed(self, tokens: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
@@ -198,6 +200,16 @@ class TextTower:
         if _pool_type(self.module) == "argmax":
             return tokens.argmax(dim=1)
         return (tokens == _eos_id(self.module)).int().argmax(dim=1)
+
+
+def _encoded(
+    forward: Callable[..., torch.Tensor], batches: Iterable[tuple[torch.Tensor, ...]]
+) -> torch.Tensor:
+    size, pieces = _CHUNK, []
+    for batch in batches:
+        encoded, size = encode_splitting(forward, batch, size, "text")
+        pieces += encoded
+    return torch.cat(pieces)
 
 
 def _batch_sizes(lengths: list[int]) -> list[int]:
