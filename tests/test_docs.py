@@ -117,7 +117,7 @@ def test_the_code_of_a_page_runs(page, names, capsys):
 def test_code_that_is_not_run_is_rare_and_says_why():
     reasons = [block["reason"].strip() for page in PAGES for block in blocks_of(page) if block["mark"]]
     assert all(len(reason.split()) >= 3 for reason in reasons)
-    assert len(reasons) <= 2
+    assert len(reasons) <= 4
 
 
 def test_no_block_escapes():
