@@ -67,6 +67,6 @@ def test_usable_settings_pass_and_survive_cloning(recipe):
 )
 def test_epochs_are_counted_in_batches_and_steps_as_they_are(n_images, positive, negative):
     epochs = PromptRecipe(positive_steps=3, negative_steps=5, step_unit="epochs", train_batch_size=8)
-    assert (epochs.steps("positive", n_images), epochs.steps("negative", n_images)) == (positive, negative)
+    assert (epochs.steps("positive", n_images, 5), epochs.steps("negative", n_images, 5)) == (positive, negative)
     steps = clone(epochs).set_params(step_unit="steps")
-    assert (steps.steps("positive", n_images), steps.steps("negative", n_images)) == (3, 5)
+    assert (steps.steps("positive", n_images, 5), steps.steps("negative", n_images, 5)) == (3, 5)
