@@ -1,7 +1,7 @@
 """What training prompts for many classes costs in time and memory, beside the full-length pass.
 
-    OMP_NUM_THREADS=2 python benchmarks/training.py [--device cuda]
-    OMP_NUM_THREADS=2 python benchmarks/training.py --fit [--device cuda]
+    OMP_NUM_THREADS=1 python benchmarks/training.py [--device cuda]
+    OMP_NUM_THREADS=1 python benchmarks/training.py --fit --threads 2 [--device cuda]
 
 A text tower of ViT-B-16's size with random weights (speed does not depend on them). Without `--fit`: one
 step of the negative stage, complementary loss and words included, for 1,000 classes: with all of them and
@@ -43,7 +43,7 @@ from skneg.words import embed_names
 
 MODEL, WORDS = "ViT-B-16", 5500
 TEMPLATE = "a photo of a {}"
-WAYS = ("all", "drawn", "full_length")
+SAID = {"all": "all of them", "drawn": "256 drawn", "full_length": "by full prompts"}
 
 
 def peak_gib(device: str) -> float:
@@ -124,7 +124,7 @@ def fit(k: int, shots: int, recipe: PromptRecipe, device: str) -> None:
         detector.fit(X, y)
         seconds, used = now() - start, time.process_time() - used
     show(
-        work=f"fit of NegPrompt, {k} classes of {shots}", ours_s=round(seconds, 1),
+        work=f"fit of NegPromptDetector, {k:,} classes of {shots} embeddings", ours_s=round(seconds, 1),
         processor_s=round(used, 1), peak_gib=peak_gib(device),
         threads=torch.get_num_threads(), device=device, classes_per_step=recipe.classes_per_step,
         complementary_weight=recipe.complementary_weight,
@@ -139,13 +139,14 @@ def main() -> None:
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--n-ctx", type=int, default=16, help="context vectors of a single step")
     parser.add_argument("--classes", type=int, help="of one step by --way, or of --fit (1,000)")
-    parser.add_argument("--way", choices=WAYS, help="print one step alone")
+    parser.add_argument("--way", choices=SAID, help="print one step alone")
     parser.add_argument("--fit", action="store_true", help="the whole fit")
     parser.add_argument("--shots", type=int, default=16, help="embeddings a class, for --fit")
     parser.add_argument("--steps", type=int, default=50, help="steps of each stage, for --fit")
     parser.add_argument("--per-step", type=int, default=256, help="classes a step, for --fit; 0 for all")
+    parser.add_argument("--threads", type=int, default=1, help="of torch")
     args = parser.parse_args()
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
+    torch.set_num_threads(args.threads)
     warnings.simplefilter("ignore", SknegWarning)
     if args.way:
         show(**step(args.way, args.classes or 1000, args.n_ctx, args.device))
@@ -159,18 +160,18 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, {"SKNEG_CACHE": folder}):
             fit(args.classes or 1000, args.shots, recipe, args.device)
         return
-    common = ["--device", args.device, "--n-ctx", str(args.n_ctx)]
+    common = ["--device", args.device, "--n-ctx", str(args.n_ctx), "--threads", str(args.threads)]
     plain = own_process([*common, "--way", "full_length"])
     for way in ("all", "drawn"):
         ours = own_process([*common, "--way", way])
         row(
-            f"training step, 1000 classes, {way}", ours["step_s"], "full-length pass, all classes",
+            f"training step, 1,000 classes, {SAID[way]}", ours["step_s"], "full-length pass, all classes",
             plain["step_s"], ours_gib=ours["peak_gib"], anchor_gib=plain["peak_gib"], n_ctx=args.n_ctx,
             device=args.device,
         )  # fmt: skip
     for way in ("all", "drawn"):
         ours = own_process([*common, "--way", way, "--classes", "10000"])
-        show(work=f"training step, 10000 classes, {way}", ours_s=ours.pop("step_s"), **ours)
+        show(work=f"training step, 10,000 classes, {SAID[way]}", ours_s=ours.pop("step_s"), **ours)
 
 
 if __name__ == "__main__":
