@@ -109,7 +109,8 @@ def near_names(backbone: Backbone, names: list[str], shots: int) -> tuple[np.nda
 
 
 def fit(k: int, shots: int, recipe: PromptRecipe, device: str) -> None:
-    backbone, names = build_backbone(MODEL, device), class_names(k)
+    # Two classes of ImageNet have one name.
+    backbone, names = build_backbone(MODEL, device), list(dict.fromkeys(class_names(k + 10)))[:k]
     X, y = near_names(backbone, names, shots)
     # Detectors find it where they look for a model that has been loaded already.
     key = (MODEL, _loading.DEFAULT_PRETRAINED[MODEL], device, torch.float32)
