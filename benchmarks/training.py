@@ -116,10 +116,11 @@ def fit(k: int, shots: int, recipe: PromptRecipe, device: str) -> None:
     key = (MODEL, _loading.DEFAULT_PRETRAINED[MODEL], device, torch.float32)
     with mock.patch.dict(_loading._loaded, {key: backbone}):
         start = now()
-        listed, _ = Words().embed(backbone, [TEMPLATE])
+        words = Words(max_cosine=1.01)  # to a random tower all words are alike
+        listed, _ = words.embed(backbone, [TEMPLATE])
         show(work=f"{len(listed)} words embedded", ours_s=round(now() - start, 1))
         detector = NegPromptDetector(
-            model=MODEL, device=device, recipe=recipe, class_names=names, random_state=0
+            model=MODEL, device=device, recipe=recipe, words=words, class_names=names, random_state=0
         )
         start, used = now(), time.process_time()
         detector.fit(X, y)
