@@ -109,16 +109,18 @@ def near_names(backbone: Backbone, names: list[str], shots: int) -> tuple[np.nda
 
 
 def fit(k: int, shots: int, recipe: PromptRecipe, device: str) -> None:
-    backbone, names = build_backbone(MODEL, device), class_names(k)
+    # Two classes of ImageNet have one name.
+    backbone, names = build_backbone(MODEL, device), list(dict.fromkeys(class_names(k + 10)))[:k]
     X, y = near_names(backbone, names, shots)
     # Detectors find it where they look for a model that has been loaded already.
     key = (MODEL, _loading.DEFAULT_PRETRAINED[MODEL], device, torch.float32)
     with mock.patch.dict(_loading._loaded, {key: backbone}):
         start = now()
-        listed, _ = Words().embed(backbone, [TEMPLATE])
+        words = Words(max_cosine=1.01)  # to a random tower all words are alike
+        listed, _ = words.embed(backbone, [TEMPLATE])
         show(work=f"{len(listed)} words embedded", ours_s=round(now() - start, 1))
         detector = NegPromptDetector(
-            model=MODEL, device=device, recipe=recipe, class_names=names, random_state=0
+            model=MODEL, device=device, recipe=recipe, words=words, class_names=names, random_state=0
         )
         start, used = now(), time.process_time()
         detector.fit(X, y)
