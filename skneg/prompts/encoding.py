@@ -21,7 +21,7 @@ from ..backbone import TextTower
 from ..errors import InputError, InputTypeError
 
 # Tokens whose activations are alive at a time: 0.3 GiB for the text tower of ViT-B/16. With 2048 a step for
-# 1,000 classes takes 1.1 GiB and 3 % less time (benchmarks/training.py).
+# 1,000 classes takes 1.1 GiB and 3 % less time, in one run of each.
 MAX_TOKENS = 512
 
 _PLACEHOLDER = "x"
