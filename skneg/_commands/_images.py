@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .._files import read_regular
 from ..datasets import list_images, load_image_folder
 from ..errors import InputError
 from ..images import unreadable
@@ -32,11 +34,10 @@ def labelled(source: str, on_error: str) -> tuple[list[Path], np.ndarray, np.nda
 
 def _table(file: Path) -> tuple[list[Path], np.ndarray, np.ndarray | None]:
     try:
-        with file.open(newline="", encoding="utf-8-sig") as lines:
-            rows = csv.DictReader(lines)
-            columns = list(rows.fieldnames or [])
-            listed = list(rows)
-    except (UnicodeDecodeError, csv.Error) as error:
+        rows = csv.DictReader(io.StringIO(read_regular(file).decode("utf-8-sig"), newline=""))
+        columns = list(rows.fieldnames or [])
+        listed = list(rows)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{file} is no CSV table in UTF-8: {error}") from error
     for name in ("path", "label"):
         if name not in columns:

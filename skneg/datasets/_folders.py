@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .._files import read_regular
 from .._utils import warn
 from ..errors import InputError, InputTypeError, InputWarning
 from ..images import image_suffixes
@@ -49,7 +50,8 @@ def _scan(folder: str | os.PathLike) -> tuple[Path, list[Path], list[Path]]:
     except TypeError as error:
         raise InputTypeError(f"folder is {folder!r}, expected a path.") from error
     if not root.is_dir():
-        raise InputError(f"The folder {str(root)!r} does not exist.")
+        what = "is not a folder" if root.exists() else "does not exist"
+        raise InputError(f"The folder {str(root)!r} {what}.")
     suffixes = image_suffixes()
     images: list[Path] = []
     others: list[Path] = []
@@ -212,6 +214,6 @@ def is_entry(line: str) -> bool:
 def read_lines(file: str | os.PathLike) -> list[str]:
     """The lines of a UTF-8 text file; an `InputError` that names it where it cannot be read."""
     try:
-        return Path(file).expanduser().read_text(encoding="utf-8-sig").splitlines()
+        return read_regular(Path(file).expanduser()).decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"The file {str(file)!r} cannot be read as UTF-8 text: {error}") from error

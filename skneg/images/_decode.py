@@ -8,11 +8,12 @@ import threading
 from collections.abc import Mapping, Sequence
 from functools import cache
 from io import BytesIO
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image
 
+from .._files import open_regular
 from .._utils import warn
 from ..errors import ImageError, InputError, InputWarning
 from ._rgb import to_rgb, turn_that_is_due
@@ -123,7 +124,7 @@ def read_image(item: Any, index: int, side: int | None = None) -> Image.Image:
             raise ImageError(
                 f"image {index} is a URL ({path!r}); skneg opens files only: download it first.", index
             )
-        return _read(path, index, repr(path), side)
+        return _read_file(path, index, side)
     hint = "; embeddings are one 2-D array: use numpy.stack(X)" if isinstance(item, np.ndarray) else ""
     raise ImageError(
         f"image {index} is a {type(item).__name__}; use a path, bytes, a PIL image or a uint8 array{hint}.",
@@ -136,27 +137,38 @@ def is_cell(item: Any) -> bool:
     return isinstance(item, Mapping) and bool(item) and set(item) <= {"bytes", "path"}
 
 
-def _read(source: Any, index: int, what: str, side: int | None) -> Image.Image:
+def _read_file(path: str | bytes, index: int, side: int | None) -> Image.Image:
+    try:
+        with open_regular(path) as file:
+            return _read(file, index, repr(path), side)
+    except ImageError:
+        raise
+    except FileNotFoundError as error:
+        hint = " Write os.path.expanduser(path) for '~'." if os.fsdecode(path).startswith("~") else ""
+        raise ImageError(f"image {index} ({path!r}) does not exist.{hint}", index) from error
+    except (OSError, ValueError) as error:  # NUL in a path is a ValueError
+        is_folder = isinstance(error, IsADirectoryError)
+        hint = ". It is a folder: take skneg.datasets.list_images(folder)" if is_folder else ""
+        reason = f"{type(error).__name__}: {error}{hint}"
+        raise ImageError(f"image {index} ({path!r}) cannot be read: {reason}", index) from error
+
+
+def _read(source: BinaryIO, index: int, what: str, side: int | None) -> Image.Image:
     try:
         with Image.open(source, formats=FORMATS) as image:
             return _checked(image, index, what, side)
     except ImageError:
         raise
-    except FileNotFoundError as error:
-        hint = " Write os.path.expanduser(path) for '~'." if str(source).startswith("~") else ""
-        raise ImageError(f"image {index} ({what}) does not exist.{hint}", index) from error
     except _DECODER_ERRORS as error:
-        hint = _what_else(source)
-        told = str(error).replace(repr(source), "it") if isinstance(source, BytesIO) else str(error)
-        reason = f"{type(error).__name__}: {told}{hint}"
+        told = str(error).replace(repr(source), "it")
+        reason = f"{type(error).__name__}: {told}{_what_else(source)}"
         raise ImageError(f"image {index} ({what}) cannot be read: {reason}", index) from error
 
 
-def _what_else(source: Any) -> str:
-    """What a source is that holds no image."""
+def _what_else(source: BinaryIO) -> str:
+    """What bytes are that hold no image."""
     if not isinstance(source, BytesIO):
-        is_folder = os.path.isdir(source)
-        return ". It is a folder: take skneg.datasets.list_images(folder)" if is_folder else ""
+        return ""
     # Whether there is such a file is nothing to tell whoever sends bytes.
     is_path = source.getvalue()[:4096].lower().endswith(tuple(map(str.encode, image_suffixes())))
     return ". It looks like the path of a file: take os.fsdecode(path)" if is_path else ""
