@@ -1,0 +1,63 @@
+"""Files of weights: nothing in them is run, and they make no more of themselves than they hold."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+
+from .._files import open_regular
+
+# Other kinds, as of numpy and TorchScript, have readers that were not looked into.
+SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
+
+
+def check_weights(path: str | os.PathLike) -> None:
+    """Refuse a file that is not regular, or no file of weights, before anything else opens it.
+
+    Raises
+    ------
+    ValueError, OSError, pickle.UnpicklingError, ...
+        What is wrong with it, in whatever way its reader says that.
+    """
+    path = Path(path)
+    if path.suffix not in SUFFIXES:
+        raise ValueError(f"{path.name!r} is no file of weights that is read; such files end in {SUFFIXES}")
+    if path.suffix == ".safetensors":
+        with open_regular(path):
+            pass
+        with safe_open(path, framework="pt"):  # compares its header with its size
+            return
+    # open_clip tries once more in another way where this raises a TypeError: so it must not come to that.
+    read_pickled(path)
+
+
+def read_pickled(path: str | os.PathLike) -> Any:
+    """What ``torch.save`` wrote, tensors and plain containers only; errors are those of `check_weights`.
+
+    A file in the usual layout is mapped, not read: what is not used takes no memory.
+    """
+    with open_regular(path) as file:
+        is_zip = zipfile.is_zipfile(file)
+        size = os.fstat(file.fileno()).st_size
+        if is_zip:
+            file.seek(0)
+            with zipfile.ZipFile(file) as parts:
+                entries = parts.infolist()
+            # torch stores without compression; a megabyte of compressed zeros would be a gigabyte of weights.
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+                raise ValueError("it is compressed, which torch.save never does")
+            if sum(entry.file_size for entry in entries) > size:
+                raise ValueError("its parts are larger than itself")
+    return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
+
+
+def is_held(tensor: torch.Tensor) -> bool:
+    """Whether a tensor has a number in the file for each of its own: some kinds repeat one without end."""
+    if tensor.layout != torch.strided or tensor.is_meta:
+        return False
+    return tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
