@@ -89,7 +89,8 @@ def load_backbone(
     ----------
     model : str, default="ViT-B-16"
         ``"skneg-tiny"`` (ships with skneg), an open_clip model name, ``"hf-hub:<id>"`` or
-        ``"local-dir:<folder>"``.
+        ``"local-dir:<folder>"``. Nothing in a folder is run, and what its configuration may say is a list:
+        docs/security.md.
     pretrained : str, optional
         A pretrained tag of open_clip or a checkpoint file, for plain model names. None means
         ``"laion2b_s34b_b88k"`` for ViT-B-16, as in the paper; other names need one. A bare checkpoint

@@ -87,6 +87,13 @@ def _is_hidden(name: str) -> bool:
     return name.startswith(".") or name in _OF_SYSTEMS
 
 
+def _is_folder(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself: who reads it says so
+        return False
+
+
 def _files_below(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
     # Only a way back up is not taken: two class folders may be links to one folder.
     real = os.path.realpath(folder)
@@ -94,7 +101,7 @@ def _files_below(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
         return
     try:
         with os.scandir(folder) as entries:  # knows folders without asking the disk for every file
-            is_folder = {entry.name: entry.is_dir() for entry in entries if not _is_hidden(entry.name)}
+            is_folder = {entry.name: _is_folder(entry) for entry in entries if not _is_hidden(entry.name)}
     except OSError as error:
         raise InputError(f"The folder {str(folder)!r} cannot be read: {error}") from error
     names = sorted(is_folder)
@@ -142,7 +149,7 @@ def load_image_folder(folder: str | os.PathLike) -> tuple[list[Path], np.ndarray
         classes = {
             entry.name
             for entry in entries
-            if entry.is_dir()
+            if _is_folder(entry)
             and not _is_hidden(entry.name)
             and not root.resolve().is_relative_to(
                 Path(entry).resolve()  # a link that leads back
