@@ -227,8 +227,9 @@ def read_sealed(path: str | os.PathLike) -> bytes:
 def write_bytes(path: str | os.PathLike, data: bytes | bytearray, durable: bool = True) -> None:
     """Write a file in whole or not at all, whatever happens in between.
 
-    A file that is there keeps its permissions. `durable` also waits for the disk, for files that cannot
-    be made again: it survives a power cut.
+    A file that is there keeps its permissions. `durable` is for files that cannot be made again: it waits for
+    the disk, so that they survive a power cut, and writes where a link leads, as `open` would. Without it a
+    link is replaced, since whoever can write to a cache should not choose another file.
 
     Raises
     ------
@@ -236,11 +237,11 @@ def write_bytes(path: str | os.PathLike, data: bytes | bytearray, durable: bool 
         If it cannot be written, or there is a folder, a device, a pipe or a socket; what was there before
         is then still there.
     """
-    target = Path(os.path.realpath(as_path(path)))  # through links, as `open` would
+    target = Path(os.path.realpath(as_path(path))) if durable else as_path(path)
     # Unique, so that two processes do not write into each other's; hidden from "*.skneg".
     unfinished = target.with_name(f".{target.name}.{secrets.token_hex(8)}{UNFINISHED}")
     try:
-        is_there = target.exists()
+        is_there = not target.is_symlink() and target.exists()
         if is_there and not target.is_file():
             # Renaming would put the file in its place, and break what else uses it.
             raise PersistenceError(f"{target} is not a regular file, and is not replaced by one.")

@@ -116,6 +116,23 @@ def test_one_thread_at_a_time_is_alone_where_the_file_system_can(tmp_path):
         pass
 
 
+@pytest.mark.parametrize("held", [b"what the user has", None])
+def test_a_link_in_a_cache_is_replaced_and_not_followed(held, tmp_path):
+    theirs, entry = tmp_path / "theirs", tmp_path / "entry"
+    entry.symlink_to(theirs)
+    if held is not None:
+        theirs.write_bytes(held)
+    write_bytes(entry, b"new", durable=False)
+    assert not entry.is_symlink()
+    assert entry.read_bytes() == b"new"
+    assert (theirs.read_bytes() if theirs.exists() else None) == held
+    entry.unlink()
+    entry.symlink_to(theirs)
+    write_bytes(entry, b"saved")
+    assert entry.is_symlink()
+    assert theirs.read_bytes() == b"saved"
+
+
 def test_what_is_no_regular_file_is_refused_at_once(no_files, at_once):
     for kind, path in no_files.items():
         with pytest.raises(OSError, match=f"It is {kind}|regular file|symbolic links") as caught:

@@ -16,6 +16,8 @@ from ..datasets import list_images, load_image_folder
 from ..errors import InputError
 from ..images import unreadable
 
+_LONGEST_PATH = 2**16  # characters; systems take 4,096 or 32,767
+
 
 def unlabelled(source: str, on_error: str) -> list[Path]:
     """Paths of any folder of images, or of one image."""
@@ -58,11 +60,19 @@ def expanded(items: Iterable[str]) -> Iterator[Path]:
     """The files that arguments name: themselves, those below folders, those on standard input."""
     for item in items:
         if item == "-":
-            yield from (Path(line.rstrip("\r\n")) for line in sys.stdin if line.strip())
+            yield from (Path(line) for line in _lines_of_input() if line.strip())
         elif Path(item).is_dir():
             yield from list_images(item)
         else:
             yield Path(item)
+
+
+def _lines_of_input() -> Iterator[str]:
+    """Lines of standard input, without the whole of it in memory, even where it has no ends of lines."""
+    while line := sys.stdin.readline(_LONGEST_PATH):
+        if len(line) == _LONGEST_PATH and not line.endswith("\n"):
+            raise InputError(f"standard input has a line of {_LONGEST_PATH} characters or more: no path.")
+        yield line.rstrip("\r\n")
 
 
 def _kept(paths: list[Path], on_error: str) -> np.ndarray:

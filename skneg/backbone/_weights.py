@@ -33,7 +33,13 @@ def check_weights(path: str | os.PathLike) -> None:
         with safe_open(path, framework="pt"):  # compares its header with its size
             return
     # open_clip tries once more in another way where this raises a TypeError: so it must not come to that.
-    read_pickled(path)
+    held = read_pickled(path)
+    state = held.get("state_dict", held) if isinstance(held, dict) else None
+    if not isinstance(state, dict):
+        raise ValueError("it holds no dict of weights")
+    for name, value in state.items():
+        if isinstance(value, torch.Tensor) and not is_held(value):
+            raise ValueError(f"{name} has fewer numbers than its shape says")
 
 
 def read_pickled(path: str | os.PathLike) -> Any:

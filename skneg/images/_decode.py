@@ -31,7 +31,7 @@ _DECODER_ERRORS = (
     OverflowError,
     struct.error,
     Image.DecompressionBombError,
-    Image.DecompressionBombWarning,  # an exception where the user has made warnings errors
+    Warning,  # of large images and damaged metadata: exceptions where the user has made warnings errors
 )
 
 MAX_PIXELS = 178_956_970

@@ -72,6 +72,17 @@ def test_a_number_that_is_repeated_without_end_is_not_held():
     assert not is_held(torch.eye(3).to_sparse())
 
 
+def test_weights_of_one_number_are_refused(tmp_path):
+    endless = {"a": torch.zeros(1).expand(10**6, 10**6)}
+    for held in (endless, {"state_dict": endless}):
+        torch.save(held, tmp_path / "a.pt")
+        with pytest.raises(ValueError, match="a has fewer numbers"):
+            check_weights(tmp_path / "a.pt")
+    torch.save([1], tmp_path / "a.pt")
+    with pytest.raises(ValueError, match="no dict"):
+        check_weights(tmp_path / "a.pt")
+
+
 def test_a_tower_of_one_number_is_refused(tmp_path):
     backbone = load_backbone("skneg-tiny")
     state = dict(_weights(copy_text_tower(backbone.text_tower)))
