@@ -12,8 +12,11 @@ from safetensors import safe_open
 
 from .._files import open_regular
 
-# Other kinds, as of numpy and TorchScript, have readers that were not looked into.
+# How weights in a model folder end.
 SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
+
+# Of other models than open_clip's; open_clip has a reader of its own for them, which was not looked into.
+_OF_NUMPY = (".npz", ".npy")
 
 
 def check_weights(path: str | os.PathLike) -> None:
@@ -25,8 +28,8 @@ def check_weights(path: str | os.PathLike) -> None:
         What is wrong with it, in whatever way its reader says that.
     """
     path = Path(path)
-    if path.suffix not in SUFFIXES:
-        raise ValueError(f"{path.name!r} is no file of weights that is read; such files end in {SUFFIXES}")
+    if path.suffix in _OF_NUMPY:
+        raise ValueError(f"{path.name!r}: numpy's files are not read; convert it to safetensors")
     if path.suffix == ".safetensors":
         with open_regular(path):
             pass

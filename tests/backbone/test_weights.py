@@ -24,10 +24,15 @@ def test_what_is_written_is_read(is_legacy, tmp_path):
     check_weights(tmp_path / "a.safetensors")
 
 
-@pytest.mark.parametrize("name", ["a.npz", "a.npy", "a.pkl", "a.onnx", "a"])
-def test_other_kinds_are_not_opened(name, tmp_path):
-    with pytest.raises(ValueError, match="no file of weights that is read"):
+@pytest.mark.parametrize("name", ["a.npz", "a.npy"])
+def test_files_of_numpy_are_not_opened(name, tmp_path):
+    with pytest.raises(ValueError, match="convert it to safetensors"):
         check_weights(tmp_path / name)
+
+
+def test_any_other_name_is_read_as_torch_writes_it(tmp_path):
+    torch.save(WEIGHTS, tmp_path / "a.pth.tar")
+    check_weights(tmp_path / "a.pth.tar")
 
 
 def repacked(data, compression, more=b""):
