@@ -14,6 +14,8 @@ MAX_VALUES = 2**22
 # parser overflows the stack.
 MAX_DEPTH = 100
 
+_BLOCK = 2**18  # bytes that are measured at a time
+
 # What opens (1), closes (2) or separates (3).
 _KIND = np.zeros(256, dtype=np.uint8)
 _KIND[list(b"[{")], _KIND[list(b"]}")], _KIND[list(b",:")] = 1, 2, 3
@@ -46,9 +48,16 @@ def parse_json(
 def _measured(text: bytes) -> tuple[int, int]:
     """How many values there are at most, and how deep; of what is no JSON, up to the first fault."""
     # Without escapes each quote begins or ends a string, and what stands in strings does not count.
-    plain = np.frombuffer(text.replace(rb"\\", b"").replace(rb"\"", b""), dtype=np.uint8)
-    in_string = np.cumsum(plain == ord('"'), dtype=np.uint8) & 1  # a number that overflows stays odd or even
-    marks = _KIND[plain]
-    marks = marks[(marks > 0) & (in_string == 0)]
-    steps = (marks == 1).astype(np.int8) - (marks == 2).astype(np.int8)
-    return 1 + int((marks != 2).sum()), int(np.cumsum(steps, dtype=np.int32).max(initial=0))
+    plain = memoryview(text.replace(rb"\\", b"").replace(rb"\"", b""))
+    n_quotes = depth = deepest = 0
+    n_values = 1
+    for start in range(0, len(plain), _BLOCK):
+        block = np.frombuffer(plain[start : start + _BLOCK], dtype=np.uint8)
+        quotes = n_quotes + np.cumsum(block == ord('"'))
+        marks = _KIND[block]
+        marks = marks[(marks > 0) & (quotes % 2 == 0)]
+        depths = depth + np.cumsum((marks == 1).astype(np.int64) - (marks == 2))
+        n_values += int((marks != 2).sum())
+        deepest = max(deepest, int(depths.max(initial=0)))
+        n_quotes, depth = int(quotes[-1]), int(depths[-1]) if len(depths) else depth
+    return n_values, deepest

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from skneg import _json
 from skneg._json import _measured, parse_json
 
 PLAIN = (
@@ -23,6 +24,14 @@ def counted(value):
     parts = [counted(part) for part in (value.values() if isinstance(value, dict) else value)]
     keys = len(value) if isinstance(value, dict) else 0
     return 1 + max((depth for depth, _ in parts), default=0), 1 + keys + sum(n for _, n in parts)
+
+
+@pytest.fixture(params=[3, 2**18], autouse=True, scope="module")
+def block(request):
+    """Also in blocks so small that strings and brackets go over their ends."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_json, "_BLOCK", request.param)
+        yield
 
 
 @given(VALUES)
