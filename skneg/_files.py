@@ -202,9 +202,7 @@ def unpack(data: bytes, name: str) -> tuple[dict[str, Any], dict[str, np.ndarray
 
 def read_bytes(path: str | os.PathLike, largest: int = LARGEST_FILE) -> bytes:
     """The bytes of a finished file, of at most `largest` bytes."""
-    source = as_path(path)
-    if source.name.endswith(UNFINISHED):
-        raise PersistenceError(f"{source} is what an interrupted save left behind; delete it.")
+    source = _finished(path)
     try:
         return read_regular(source, largest)
     except FileNotFoundError as error:
@@ -215,13 +213,20 @@ def read_bytes(path: str | os.PathLike, largest: int = LARGEST_FILE) -> bytes:
 
 def read_sealed(path: str | os.PathLike) -> bytes:
     """The bytes of a file that begins as one of skneg's; of another one, however large, only these few."""
-    source = as_path(path)
+    source = _finished(path)
     head = None
     with contextlib.suppress(OSError), open_regular(source) as file:  # `read_bytes` says what is wrong
         head = file.read(_DIGEST.stop + 1) or b""
     if head is not None and not _is_marked(head):
         raise _unmarked(str(source))
     return read_bytes(source)
+
+
+def _finished(path: str | os.PathLike) -> Path:
+    source = as_path(path)
+    if source.name.endswith(UNFINISHED):
+        raise PersistenceError(f"{source} is what an interrupted save left behind; delete it.")
+    return source
 
 
 def write_bytes(path: str | os.PathLike, data: bytes | bytearray, durable: bool = True) -> None:

@@ -92,8 +92,9 @@ def test_what_is_no_path_is_named(path, error, message):
 def test_what_an_interrupted_save_left_is_not_read(tmp_path):
     left = tmp_path / f"f{UNFINISHED}"
     left.write_text(json.dumps({}))
-    with pytest.raises(PersistenceError, match="interrupted save"):
-        read_bytes(left)
+    for read in (read_bytes, read_sealed):
+        with pytest.raises(PersistenceError, match="interrupted save"):
+            read(left)
     with pytest.raises(PersistenceError, match="does not exist"):
         read_bytes(tmp_path / "none")
 
