@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .backbone import Backbone
 
 _SUFFIX = ".safetensors"
+_LARGEST_ENTRY = 2**26  # bytes: 8,000 patches of 2,048 float32 each
 _CHUNK = 512  # images encoded between two writes: what an interrupted run loses
 
 
@@ -94,6 +95,8 @@ class EmbeddingCache:
         ------
         ImageError
             If an image cannot be read; has its ``index``.
+        PersistenceError
+            If the folder holds embeddings of different shapes, which skneg never writes.
         """
         keys = _keys(images)
         position = {key: i for i, key in reversed(list(enumerate(keys)))}
@@ -108,6 +111,10 @@ class EmbeddingCache:
                     encoded = _encode_some(images, [position[key] for key in chunk], encode)
                     found.update(zip(chunk, encoded, strict=True))
                     self._put_all(chunk, encoded)
+        if len(shapes := {kept.shape for kept in found.values() if kept is not None}) > 1:
+            raise PersistenceError(
+                f"{self.folder} holds embeddings of different shapes ({sorted(shapes)}): delete it."
+            )
         return np.stack([found[key] for key in keys])  # type: ignore[misc]  # none is None any more
 
     def get(self, key: str) -> np.ndarray | None:
@@ -116,7 +123,7 @@ class EmbeddingCache:
         if not path.exists():
             return None
         try:
-            data = read_bytes(path)
+            data = read_bytes(path, _LARGEST_ENTRY)
         except PersistenceError as error:  # too many open files, a network drive that is away
             self._warn(f"{error} It is left as it is, and the image is encoded again.")
             return None
@@ -124,7 +131,10 @@ class EmbeddingCache:
             header, tensors = unpack(data, str(path))
             if header != self._header(key):
                 raise PersistenceError(f"{path} is the embedding of another image.")
-            return tensors["embedding"]
+            embedding = tensors.get("embedding", np.empty(0))
+            if embedding.size == 0 or embedding.dtype.kind != "f" or not np.isfinite(embedding).all():
+                raise PersistenceError(f"{path} holds no embedding.")
+            return embedding
         except PersistenceError as error:
             self._warn(f"{error} The image is encoded again.")
             with contextlib.suppress(OSError):

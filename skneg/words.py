@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 WordBank = Sequence[str] | Mapping[str, np.ndarray] | tuple[Sequence[str], np.ndarray]
 
+_LONGEST_HEAD = 2**12  # bytes of a file of word embeddings before the embeddings
 _AT_A_TIME = 4096  # words between two steps of a progress bar
 _SHIPPED = ("nouns", "adjectives", "nouns and adjectives")
 _ADJECTIVE_TEMPLATE = "this is a {} photo"
@@ -128,9 +129,10 @@ def _made_once(
     facts = [tower, list(words), list(templates)]
     key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
     file = cache_folder() / "words" / f"{key}.safetensors"
+    shape = (len(words), backbone.text_tower.embed_dim)
     # Several jobs of a search start at the same time: one embeds the list, and the others read it.
     with alone(cache_folder() / ".lock"):
-        embeddings = _read_kept(file, key)
+        embeddings = _read_kept(file, key, shape)
         if embeddings is None:
             try:
                 embeddings = _embed(backbone.text_tower, words, templates, True, verbose)
@@ -154,12 +156,15 @@ def cache_folder() -> Path:
     return Path(os.environ.get("SKNEG_CACHE") or Path.home() / ".cache" / "skneg")
 
 
-def _read_kept(file: Path, key: str) -> np.ndarray | None:
+def _read_kept(file: Path, key: str, shape: tuple[int, int]) -> np.ndarray | None:
     if not file.exists():
         return None
     try:
-        header, tensors = unpack(read_bytes(file), str(file))
-        return tensors["words"] if header == {"key": key} else None
+        data = read_bytes(file, largest=_LONGEST_HEAD + 2 * shape[0] * shape[1])
+        header, tensors = unpack(data, str(file))
+        kept = tensors["words"]
+        is_right = header == {"key": key} and kept.shape == shape and kept.dtype == np.float16
+        return kept if is_right and np.isfinite(kept).all() else None
     except (PersistenceError, KeyError) as error:
         logging.getLogger(__name__).info("word embeddings are made again: %s", error)
         return None
