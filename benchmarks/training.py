@@ -4,8 +4,8 @@
     OMP_NUM_THREADS=1 python benchmarks/training.py --fit --threads 2 [--device cuda]
 
 A text tower of ViT-B-16's size with random weights (speed does not depend on them). Without `--fit`: one
-step of the negative stage, complementary loss and words included, with 256 classes drawn and with all, of 1,000
-and of 10,000. text_encoding.py has the same encoding beside the full-length pass.
+step of the negative stage, complementary loss and words included, with 256 classes drawn and with all, of
+1,000 and of 10,000. text_encoding.py has the same encoding beside the full-length pass.
 With `--fit`: the whole fit of `NegPromptDetector` on 1,000 classes of 16 embeddings near their names, with
 cross-fitting and the complementary loss; the word list is embedded before, and counted apart.
 
