@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from numbers import Real
 from typing import Any, Self
 
 import numpy as np
 
-from ._utils import check_between, warn
+from ._utils import as_float, check_between, warn
 from .errors import CalibrationWarning, InputError
 
 _SHARE = 0.2  # of the training images that `calibration="holdout"` holds out
@@ -125,7 +124,7 @@ def check_calibration(calibration: Any) -> None:
     if isinstance(calibration, str):
         if calibration in rules:
             return
-    elif isinstance(calibration, Real) and not isinstance(calibration, bool) and 0 < float(calibration) < 1:
+    elif not isinstance(calibration, bool) and 0 < as_float(calibration) < 1:
         return
     listed = ", ".join(map(repr, rules))
     raise InputError(

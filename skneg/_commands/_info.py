@@ -21,9 +21,14 @@ def info(options: Any) -> None:
         "detector": record["class"],
         "model": backbone.get("name", "none"),
         "classes": f"{len(names)} ({told})" if names else "unknown",
-        "contamination": record["parameters"].get("contamination"),
-        "threshold": attributes.get("offset_"),
+        "contamination": _plain(record["parameters"].get("contamination")),
+        "threshold": _plain(attributes.get("offset_")),
         "written by": f"skneg {header['versions']['skneg']}, format {header['format']}",
     }
     for name, value in lines.items():
         print(f"{name:14}{value}")
+
+
+def _plain(node: Any) -> Any:
+    """The number that a node of a header is; numpy's own numbers have their type beside it."""
+    return node["value"] if isinstance(node, dict) and "value" in node else node
