@@ -95,20 +95,39 @@ def unit_rows(X: np.ndarray, name: str = "X", first: int = 0) -> np.ndarray:
     return unit
 
 
+def refuse_masked(name: str, value: Any) -> None:
+    """Refuse an array with masked values, since what lies below a mask is no value."""
+    if np.ma.is_masked(value):
+        raise InputError(f"{name} has masked values: leave their rows out, or give them values by filled().")
+
+
 def float_array(value: Any) -> np.ndarray | None:
     """An array, a tensor or nested lists as an array of floats, none wider than float64.
 
     None where it is something else, or would lose something: complex numbers, sparse or masked values.
     """
-    if hasattr(value, "detach"):
-        value = value.detach().float().cpu().numpy()
     try:
+        if hasattr(value, "detach"):
+            value = value.detach().float().cpu().numpy()
         array = np.asarray(value)
-    except ValueError:  # lists of several lengths
+    except (ValueError, TypeError, RuntimeError):  # lists of several lengths, tensors without values
         return None
     if array.dtype.kind not in "fiu" or np.ma.isMaskedArray(value):
         return None
     return array.astype(np.float64 if array.dtype.itemsize > 4 else np.float32, copy=False)
+
+
+def finite(scores: np.ndarray) -> np.ndarray:
+    """Scores or posteriors as they are; an error where one is NaN or infinite.
+
+    Images and embeddings are finite when they are scored, so it is a parameter that does not fit.
+    """
+    if scores.dtype.kind == "f" and not np.isfinite(scores).all():
+        raise InputError(
+            "a score is NaN or infinite: a parameter of the score, such as score_temperature, is too small "
+            "or too large to compute with."
+        )
+    return scores
 
 
 def scaled_rows(X: np.ndarray, largest: np.ndarray) -> np.ndarray:

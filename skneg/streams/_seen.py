@@ -102,7 +102,7 @@ def _bad_rows(X: Any, error: InputError, places: np.ndarray, on_error: str) -> d
         if on_error == "raise":
             raise error.among(places.tolist()) from error
         return {bad.index: str(bad).replace(f"image {bad.index} ", "image ", 1) for bad in error.errors}
-    values = np.asarray(X, dtype=np.float64) if is_embeddings(X) else np.zeros((0, 1))
+    values = _values(X) if is_embeddings(X) else np.zeros((0, 1))
     unusable = {
         "is missing, of another width, or has NaN or infinity": ~np.isfinite(values).all(axis=1),
         "is all zeros": ~values.any(axis=1),
@@ -117,3 +117,13 @@ def _bad_rows(X: Any, error: InputError, places: np.ndarray, on_error: str) -> d
         more = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
         raise InputError(f"{shown}{more}.") from error
     return told
+
+
+def _values(X: Any) -> np.ndarray:
+    """Embeddings as an array; none where they make no matrix."""
+    try:
+        if hasattr(X, "iloc"):
+            return X.to_numpy(dtype=np.float64, na_value=np.nan)
+        return np.asarray(X.detach().float().cpu() if hasattr(X, "detach") else X, dtype=np.float64)
+    except (TypeError, ValueError):
+        return np.zeros((0, 1))

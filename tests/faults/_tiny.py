@@ -15,14 +15,14 @@ PIXEL_READERS = {name for (name, _), why in EXCUSED.items() if why == PIXELS}
 
 
 @functools.cache
-def tiny_scenes():
-    return make_scenes(36, shapes=SHAPES, random_state=0)
+def tiny_scenes(random_state=0):
+    return make_scenes(36, shapes=SHAPES, random_state=random_state)
 
 
 @functools.cache
-def tiny_input(name):
+def tiny_input(name, random_state=0):
     """What a detector is fitted on: embeddings, of patches too where it looks at them, or images."""
-    X, y = tiny_scenes()
+    X, y = tiny_scenes(random_state)
     if name not in PIXEL_READERS:
         X = CLIPImageEncoder(model="skneg-tiny", local=name in LOCAL).transform(X)
     return X, y
