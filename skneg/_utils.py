@@ -112,7 +112,7 @@ def float_array(value: Any) -> np.ndarray | None:
         array = np.asarray(value)
     except (ValueError, TypeError, RuntimeError):  # lists of several lengths, tensors without values
         return None
-    if array.dtype.kind not in "fiu" or np.ma.isMaskedArray(value):
+    if array.dtype.kind not in "fiu" or np.ma.is_masked(value):
         return None
     return array.astype(np.float64 if array.dtype.itemsize > 4 else np.float32, copy=False)
 
