@@ -19,7 +19,7 @@ from ._reading import count_images, read_images
 from ._sklearn import check_columns
 from ._state import FittedState
 from ._texts import remembering
-from ._utils import check_seed, warn
+from ._utils import check_seed, finite, warn
 from .errors import CalibrationWarning, InputError, PersistenceError, VocabularyError
 from .evidence import CROSS_FITTED
 from .images import is_embeddings
@@ -307,7 +307,7 @@ def answers(detector: Any, state: FittedState, Z: Any) -> np.ndarray:
         return state.classes_[detector._posterior(state, Z).argmax(axis=1)]
     scores, posterior = detector._judge(state, Z)
     labels = state.classes_[posterior.argmax(axis=1)]
-    return mark_unknown(labels, scores < state.offset_, state.unknown_label)
+    return mark_unknown(labels, finite(scores) < state.offset_, state.unknown_label)
 
 
 def label_sets(

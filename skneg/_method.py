@@ -30,6 +30,7 @@ from ._crossfit import log_posterior
 from ._reading import loaded_backbone
 from ._utils import check_at_least, check_between, check_seed
 from .encoder import CLIPImageEncoder
+from .errors import InputTypeError
 from .threshold import check_calibration
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class Method:
     verbose: bool | int
 
     def _check_parameters(self) -> None:
+        if not isinstance(self.device, str) and type(self.device).__module__ != "torch":
+            raise InputTypeError(f"device must be a name such as 'cpu' or 'cuda:0', got {self.device!r}.")
         check_at_least("batch_size", self.batch_size, 1, Integral)
         check_between("contamination", self.contamination, 0, 1)
         temperature = getattr(self, "score_temperature", None)

@@ -13,7 +13,7 @@ from sklearn.utils import gen_batches
 from ._doubts import warn_of_far_rows
 from ._sklearn import check_columns
 from ._state import FittedState
-from ._utils import unit_rows
+from ._utils import finite, refuse_masked, unit_rows
 from .errors import InputError
 from .images import as_image_sequence, is_embeddings
 
@@ -69,7 +69,7 @@ def in_blocks(
 
     Nothing but the answers is kept: of embeddings no copy is made as a whole.
     """
-    return np.concatenate([answer(state, Z) for Z in _blocks(detector, state, X)])
+    return np.concatenate([finite(answer(state, Z)) for Z in _blocks(detector, state, X)])
 
 
 def _blocks(detector: Any, state: FittedState, X: Any) -> Iterator[Any]:
@@ -91,12 +91,13 @@ def _blocks(detector: Any, state: FittedState, X: Any) -> Iterator[Any]:
 
 def _opened(detector: Any, X: Any, state: FittedState | None) -> Any:
     """X as a matrix of embeddings that fits, its rows not looked at, or as a sequence of images."""
+    refuse_masked("X", X)
     if is_embeddings(X):
         X, _ = check_columns(X, detector, None if state is None else state.columns)
     elif not _is_patches(detector, X):
         return as_image_sequence(X)
-    if len(X) == 0:
-        raise InputError("X holds no images (found array with 0 sample(s)).")
+    if X.size == 0:
+        raise InputError(f"X holds no images (found array with 0 sample(s) or feature(s): {X.shape}).")
     if state is None:
         width = detector._space()[0]
     else:

@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import validate_data
 
-from ._utils import did_you_mean
+from ._utils import did_you_mean, refuse_masked
 from .errors import InputError, InputTypeError
 
 # What an estimator's HTML diagram links to, instead of scikit-learn's pages.
@@ -195,6 +195,7 @@ def check_columns(
     Returned with ``n_features_in_`` and ``feature_names_in_`` of X. `known` holds those of `fit`, which X
     is compared with; None in `fit` itself. The estimator is not changed.
     """
+    refuse_masked("X", X)  # scikit-learn would take what lies below the mask
     if hasattr(X, "detach"):
         X = X.detach().float().cpu().numpy()
     # scikit-learn notes the columns on the estimator that it checks for; `fit` may still fail.

@@ -6,7 +6,7 @@ import ast
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from numbers import Integral, Real
@@ -95,6 +95,41 @@ def unit_rows(X: np.ndarray, name: str = "X", first: int = 0) -> np.ndarray:
     return unit
 
 
+def refuse_masked(name: str, value: Any) -> None:
+    """Refuse an array with masked values, since what lies below a mask is no value."""
+    if np.ma.is_masked(value):
+        raise InputError(f"{name} has masked values: leave their rows out, or give them values by filled().")
+
+
+def float_array(value: Any) -> np.ndarray | None:
+    """An array, a tensor or nested lists as an array of floats, none wider than float64.
+
+    None where it is something else, or would lose something: complex numbers, sparse or masked values.
+    """
+    try:
+        if hasattr(value, "detach"):
+            value = value.detach().float().cpu().numpy()
+        array = np.asarray(value)
+    except (ValueError, TypeError, RuntimeError):  # lists of several lengths, tensors without values
+        return None
+    if array.dtype.kind not in "fiu" or np.ma.is_masked(value):
+        return None
+    return array.astype(np.float64 if array.dtype.itemsize > 4 else np.float32, copy=False)
+
+
+def finite(scores: np.ndarray) -> np.ndarray:
+    """Scores or posteriors as they are; an error where one is NaN or infinite.
+
+    Images and embeddings are finite when they are scored, so it is a parameter that does not fit.
+    """
+    if scores.dtype.kind == "f" and not np.isfinite(scores).all():
+        raise InputError(
+            "a score is NaN or infinite: a parameter of the score, such as score_temperature, is too small "
+            "or too large to compute with."
+        )
+    return scores
+
+
 def scaled_rows(X: np.ndarray, largest: np.ndarray) -> np.ndarray:
     """What `unit_rows` makes of float64 rows whose largest entry is known, and neither 0 nor infinite."""
     with np.errstate(over="ignore"):
@@ -103,24 +138,36 @@ def scaled_rows(X: np.ndarray, largest: np.ndarray) -> np.ndarray:
     return (X / np.where(is_unit, 1, np.linalg.norm(X, axis=-1, keepdims=True))).astype(np.float32)
 
 
+def as_float(value: Any) -> float:
+    """A real number as a float; NaN for anything else, and for an int that is too large."""
+    try:
+        return float(value) if isinstance(value, Real) else np.nan
+    except OverflowError:
+        return np.nan
+
+
 def check_at_least(name: str, value: Any, least: float, kind: Any = Real) -> None:
-    if isinstance(value, bool) or not isinstance(value, kind) or not value >= least:
+    number = value if kind is Integral else as_float(value)
+    if isinstance(value, bool) or not isinstance(value, kind) or not number >= least:
         what = "an integer" if kind is Integral else "a number"
         raise InputError(f"{name} must be {what} of at least {least}, got {value!r}.")
 
 
 def check_between(name: str, value: Any, low: float, high: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, Real) or not low < float(value) < high:
+    if isinstance(value, bool) or not low < as_float(value) < high:
         raise InputError(f"{name} must lie between {low} and {high}, got {value!r}.")
 
 
 def check_option(name: str, value: Any, options: Sequence[Any]) -> None:
-    if value not in options:
+    # A value may be an array, which has no truth of its own.
+    if not isinstance(value, Hashable) or value not in options:
         raise InputError(f"{name} must be one of {list(options)}, got {value!r}.")
 
 
 def check_templates(name: str, templates: str | Sequence[str]) -> list[str]:
     """Prompt templates as a list, each with one ``{}`` for the name."""
+    if not isinstance(templates, Iterable):
+        raise InputTypeError(f"{name} must be a template or a sequence of them, got {templates!r:.200}.")
     listed = [templates] if isinstance(templates, str) else list(templates)
     if not listed:
         raise InputError(f"{name} is empty; give at least one, such as 'a photo of a {{}}'.")

@@ -104,7 +104,7 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
         Raises
         ------
         ImageError
-            If an image cannot be read; has its ``index``.
+            If images cannot be read; its ``errors`` has one for each, with its ``index``.
         VocabularyError
             If a class has no name, or a name is empty, duplicate or too long.
         InputError, InputTypeError
@@ -255,7 +255,7 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
         Raises
         ------
         ImageError
-            If an image cannot be read; has its ``index``.
+            If images cannot be read; its ``errors`` has one for each, with its ``index``.
         InputError
             If there are fewer than ``1 / contamination - 1`` images of known classes, too few for
             `contamination`; or a label is not among ``classes_``. The detector is then as it was.

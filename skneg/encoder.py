@@ -10,9 +10,10 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from ._sklearn import DOC_LINK
-from ._utils import check_at_least
-from .errors import InputError
+from ._utils import check_at_least, check_option
+from .errors import ImageError, InputError
 from .images import MAX_PIXELS, as_image_sequence
+from .images._unreadable import warn_of_skipped
 
 if TYPE_CHECKING:
     from .backbone import Backbone
@@ -42,6 +43,11 @@ class CLIPImageEncoder(TransformerMixin, BaseEstimator):
         An image that has more pixels is refused before it is decoded: it may be a small file that fills the
         memory. Pillow needs 4 bytes for each, and up to 8 images are decoded at a time; a service should set
         what its images have.
+    on_error : {"raise", "skip"}, default="raise"
+        What to do with images that cannot be read. An `ImageError` names all of them; with ``cache=`` the
+        others are encoded and kept first, so that the next run need not. With "skip" their rows are NaN, with
+        an `InputWarning`: no row is left out, and detectors refuse such rows. ``~np.isnan(Z).any(axis=1)``
+        are those to keep, with their labels. `skneg.streams.predict_stream` answers with an error a row.
     verbose : bool, default=False
         Whether to show a progress bar.
 
@@ -72,6 +78,7 @@ class CLIPImageEncoder(TransformerMixin, BaseEstimator):
         local: bool = False,
         cache: str | os.PathLike | None = None,
         max_pixels: int = MAX_PIXELS,
+        on_error: str = "raise",
         verbose: bool | int = False,
     ) -> None:
         self.model = model
@@ -82,6 +89,7 @@ class CLIPImageEncoder(TransformerMixin, BaseEstimator):
         self.local = local
         self.cache = cache
         self.max_pixels = max_pixels
+        self.on_error = on_error
         self.verbose = verbose
 
     def fit(self, X: Any, y: Any = None) -> Self:
@@ -111,12 +119,12 @@ class CLIPImageEncoder(TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n, d) or (n, 1 + patches, d), float32
-            Unit-norm embeddings.
+            Unit-norm embeddings; with ``on_error="skip"``, rows of NaN for images that cannot be read.
 
         Raises
         ------
         ImageError
-            If an image cannot be read; has its ``index``.
+            If images cannot be read, or none with ``on_error="skip"``; its ``errors`` has one for each.
         InputError, InputTypeError
             If X is no sequence of images, or holds floats that are not normalised.
         BackboneError
@@ -124,12 +132,27 @@ class CLIPImageEncoder(TransformerMixin, BaseEstimator):
         """
         images = as_image_sequence(X, self.max_pixels)
         check_at_least("batch_size", self.batch_size, 1, Integral)
+        check_option("on_error", self.on_error, ("raise", "skip"))
         if self.cache is None:
-            return self._encode(images)
+            return self._encode(images, self.on_error)
         from .cache import EmbeddingCache, encoding_of
 
         cache = EmbeddingCache(self.cache, encoding_of(self.backbone(), self.local))
-        return cache.encode_through(images, self._encode)
+        try:
+            return cache.encode_through(images, self._encode)
+        except ImageError as error:
+            bad = self.backbone().image_tower.unreadable(images) or [error]
+            good = np.setdiff1d(np.arange(len(images)), [e.index for e in bad]).tolist()
+            if not good:
+                raise ImageError.of(bad) from error
+            # Also where all that follows is an error: the next run then finds them.
+            encoded = cache.encode_through(images.take(good), self._encode)
+            if self.on_error == "raise":
+                raise ImageError.of(bad) from error
+        rows = np.full((len(images), *encoded.shape[1:]), np.nan, dtype=encoded.dtype)
+        rows[good] = encoded
+        warn_of_skipped(bad)
+        return rows
 
     def backbone(self) -> Backbone:
         """The model, loaded when first needed and once in a process."""
@@ -160,9 +183,9 @@ class CLIPImageEncoder(TransformerMixin, BaseEstimator):
     def __sklearn_is_fitted__(self) -> bool:
         return True
 
-    def _encode(self, images: Any) -> np.ndarray:
-        tower = self.backbone().image_tower
-        return tower.encode(images, self.batch_size, bool(self.verbose), local=bool(self.local))
+    def _encode(self, images: Any, on_error: str = "raise") -> np.ndarray:
+        encode, local = self.backbone().image_tower.encode, bool(self.local)
+        return encode(images, self.batch_size, bool(self.verbose), local=local, on_error=on_error)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+_SHOWN = 10  # errors that a message holds
+
 
 class SknegError(Exception):
     """Base class of every error that skneg raises on purpose."""
@@ -16,17 +20,40 @@ class InputTypeError(SknegError, TypeError):
 
 
 class ImageError(InputError):
-    """An image that cannot be read.
+    """Images that cannot be read: one, or all of an input.
 
     Attributes
     ----------
     index : int
-        Position of the image in the input.
+        Position of the image in the input; of the first where there are several.
+    errors : tuple of ImageError
+        One for each image that cannot be read, in their order; the message holds ten of them at most.
     """
 
-    def __init__(self, message: str, index: int) -> None:
+    def __init__(self, message: str, index: int, errors: Sequence[ImageError] = ()) -> None:
         super().__init__(message)
         self.index = index
+        self._errors = tuple(errors)
+
+    @property
+    def errors(self) -> tuple[ImageError, ...]:
+        """One for each image."""
+        return self._errors or (self,)
+
+    @classmethod
+    def of(cls, errors: Sequence[ImageError]) -> ImageError:
+        """One error for all images that cannot be read."""
+        ordered = sorted(errors, key=lambda error: error.index)
+        if len(ordered) == 1:
+            return ordered[0]
+        told = "; ".join(str(error).rstrip(".") for error in ordered[:_SHOWN])
+        more = len(ordered) - _SHOWN
+        rest = f"; and {more} more, all in the error's attribute `errors`" if more > 0 else ""
+        return cls(f"{len(ordered)} images cannot be read: {told}{rest}.", ordered[0].index, ordered)
+
+    def among(self, rows: Sequence[int]) -> ImageError:
+        """The same error of images that stand at these places of another sequence."""
+        return self.of([error.at(int(rows[error.index])) for error in self.errors])
 
     def at(self, index: int) -> ImageError:
         """The same error of an image that stands elsewhere in another sequence."""
@@ -35,7 +62,7 @@ class ImageError(InputError):
 
     def __reduce__(self):
         # The default would rebuild from `args`, which holds the message alone.
-        return type(self), (self.args[0], self.index)
+        return type(self), (self.args[0], self.index, self._errors)
 
 
 class VocabularyError(InputError):

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from numbers import Real
 from typing import Any, Self
 
 import numpy as np
 
-from ._utils import check_between, warn
+from ._utils import as_float, check_between, finite, warn
 from .errors import CalibrationWarning, InputError
 
 _SHARE = 0.2  # of the training images that `calibration="holdout"` holds out
@@ -74,6 +73,7 @@ class Calibrator:
         InputError
             If there are too few images and `whose` is None.
         """
+        finite(scores)
         try:
             offset = conformal_offset(scores, contamination)
         except InputError:
@@ -116,7 +116,7 @@ class Calibrator:
 
     def p_values(self, scores: np.ndarray) -> np.ndarray:
         """`p_values` of scores against those of the images."""
-        return p_values(scores, self.scores)
+        return p_values(finite(scores), self.scores)
 
 
 def check_calibration(calibration: Any) -> None:
@@ -125,7 +125,7 @@ def check_calibration(calibration: Any) -> None:
     if isinstance(calibration, str):
         if calibration in rules:
             return
-    elif isinstance(calibration, Real) and not isinstance(calibration, bool) and 0 < float(calibration) < 1:
+    elif not isinstance(calibration, bool) and 0 < as_float(calibration) < 1:
         return
     listed = ", ".join(map(repr, rules))
     raise InputError(
@@ -193,7 +193,7 @@ def conformal_offset(scores: np.ndarray, contamination: float) -> float:
     """
     values = np.sort(np.asarray(scores, dtype=np.float64))
     # 0.05 * 20 must be 1, and is 1.0000000000000002 or 0.9999... in floating point.
-    rank = int(np.floor(contamination * (len(values) + 1) + 1e-9))
+    rank = min(int(np.floor(float(contamination) * (len(values) + 1) + 1e-9)), len(values))
     if rank < 1:
         raise InputError(
             f"{len(values)} calibration images are too few for contamination={contamination}: at least "
@@ -246,7 +246,7 @@ def offset_by_unknown(
 
 def smallest_calibration_set(contamination: float) -> int:
     """The fewest images with which `conformal_offset` can work."""
-    return int(np.ceil(1 / contamination - 1 - 1e-9))
+    return int(np.ceil(min(1 / float(contamination), 2.0**62) - 1 - 1e-9))  # 1 / 5e-324 is infinite
 
 
 def split_holdout(

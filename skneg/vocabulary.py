@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
 
+from ._utils import refuse_masked
 from .errors import InputError, InputTypeError, VocabularyError
 
 ClassNames = Sequence[str] | Mapping[Any, str]
@@ -51,6 +52,7 @@ def check_labels(y: Any, n_samples: int, name: str = "y", of_classes: bool = Tru
             "this estimator requires y to be passed, but the target y is None. With one known class: "
             "y=['good'] * len(X). Without labels: MCMDetector or WordsDetector with class_names."
         )
+    refuse_masked(name, y)
     if np.ndim(y) == 2 and np.shape(y)[1] == 1:
         from sklearn.utils.validation import column_or_1d
 

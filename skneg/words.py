@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -385,6 +385,8 @@ def check_words(words: Any, parameter: str = "words", *, fold: bool = False) -> 
     """Words must be distinct texts, at least one; with `fold`, case and blanks around them do not count."""
     if isinstance(words, str):
         raise InputTypeError(f"{parameter} is one string ({words!r}); give a sequence of words.")
+    if not isinstance(words, Iterable):
+        raise InputTypeError(f"{parameter} must be a sequence of words, got {words!r:.200}.")
     seen: dict[str, int] = {}
     for row, word in enumerate(words):
         if not isinstance(word, str):

@@ -3,6 +3,7 @@ import pytest
 
 from skneg.errors import InputError
 from skneg.threshold import (
+    Calibrator,
     conformal_offset,
     offset_by_unknown,
     p_values,
@@ -99,3 +100,15 @@ class TestUnknown:
     def test_what_cannot_be_chosen_is_refused(self, choice, message):
         with pytest.raises(InputError, match=message):
             offset_by_unknown(np.arange(5.0), np.arange(5.0), **choice)
+
+
+def test_shares_at_the_edge_of_floating_point():
+    assert conformal_offset([1.0, 2.0, 3.0], 1 - 1e-16) == 3.0
+    assert smallest_calibration_set(5e-324) >= 2**61
+    with pytest.raises(InputError, match="too few"):
+        conformal_offset([1.0, 2.0, 3.0], 5e-324)
+
+
+def test_scores_that_are_not_finite_set_no_threshold():
+    with pytest.raises(InputError, match="NaN or infinite"):
+        Calibrator.of(np.eye(3), None, np.array([0.0, np.nan, 1.0]), 0.5, "the threshold")

@@ -8,13 +8,17 @@ import pytest
 
 from skneg import KNNDetector
 from skneg._utils import (
+    as_float,
     check_at_least,
     check_between,
     check_kind,
     check_seed,
     check_templates,
     did_you_mean,
+    finite,
+    float_array,
     literal,
+    refuse_masked,
     require,
     unit_rows,
 )
@@ -93,3 +97,47 @@ def test_literals_or_text():
     assert [literal(text) for text in ("1", "None", "[1, 2]", "nouns", "1 +", "'a'")] == [
         1, None, [1, 2], "nouns", "1 +", "a",
     ]  # fmt: skip
+
+
+class TestFloatArray:
+    def test_numbers_of_all_kinds_of_holders(self):
+        import torch
+
+        for value, dtype in (
+            ([[1, 2]], np.float64),
+            (np.ones((1, 2), np.float16), np.float32),
+            (np.ones((1, 2), np.longdouble), np.float64),
+            (torch.ones(1, 2, dtype=torch.bfloat16, requires_grad=True), np.float32),
+            (np.ma.ones((1, 2), dtype=np.float32), np.float32),
+        ):
+            array = float_array(value)
+            assert type(array) is np.ndarray
+            assert array.dtype == dtype
+            assert array.shape == (1, 2)
+
+    def test_what_would_lose_something_is_none(self):
+        import torch
+
+        masked = np.ma.array([1.0, 2.0], mask=[True, False])
+        for value in ([[1], [1, 2]], ["a"], [1j], masked, torch.ones(2, device="meta"), None, {1}, [True]):
+            assert float_array(value) is None
+
+
+def test_masked_values_are_refused_and_unmasked_arrays_are_not():
+    refuse_masked("X", np.ma.array([1.0, 2.0]))
+    refuse_masked("X", [1.0])
+    with pytest.raises(InputError, match="^y has masked values"):
+        refuse_masked("y", np.ma.array([1.0, 2.0], mask=[True, False]))
+
+
+def test_scores_that_are_not_finite_are_refused():
+    for fine in (np.array([1.0, -1e308]), np.array(["nan"]), np.array([], dtype=float)):
+        assert finite(fine) is fine
+    for value in (np.nan, np.inf, -np.inf):
+        with pytest.raises(InputError, match="score_temperature"):
+            finite(np.array([0.0, value]))
+
+
+def test_numbers_as_floats():
+    assert [as_float(value) for value in (1, np.float16(0.5), True)] == [1, 0.5, 1]
+    assert all(np.isnan(as_float(value)) for value in (10**400, "1", None, [1.0]))

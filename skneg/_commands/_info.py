@@ -32,7 +32,12 @@ def _lines(header: dict[str, Any]) -> dict[str, Any]:
         "detector": record["class"],
         "model": backbone.get("name", "none"),
         "classes": f"{len(names)} ({told})" if names else "unknown",
-        "contamination": record["parameters"].get("contamination"),
-        "threshold": attributes.get("offset_"),
+        "contamination": _plain(record["parameters"].get("contamination")),
+        "threshold": _plain(attributes.get("offset_")),
         "written by": f"skneg {header['versions']['skneg']}, format {header['format']}",
     }
+
+
+def _plain(node: Any) -> Any:
+    """The number that a node of a header is; numpy's own numbers have their type beside it."""
+    return node["value"] if isinstance(node, dict) and "value" in node else node

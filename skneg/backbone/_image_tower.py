@@ -16,6 +16,7 @@ from .._utils import warn
 from ..errors import ImageError, InputWarning
 from ..images import ImageSequence
 from ..images._ahead import read_ahead
+from ..images._unreadable import errors_of, warn_of_skipped
 from ._local_features import local_forward
 from ._pixel_range import PixelRange
 from ._splitting import encode_splitting
@@ -62,6 +63,7 @@ class ImageTower:
         verbose: bool = False,
         *,
         local: bool = False,
+        on_error: str = "raise",
     ) -> np.ndarray:
         """Encode images, in order.
 
@@ -76,6 +78,9 @@ class ImageTower:
             Whether to show a progress bar.
         local : bool, default=False
             Whether to give the embeddings of the image's patches as well.
+        on_error : {"raise", "skip"}, default="raise"
+            What to do with images that cannot be read: raise once all have been looked at, or give them
+            rows of NaN, with an `InputWarning` that names them.
 
         Returns
         -------
@@ -85,7 +90,8 @@ class ImageTower:
         Raises
         ------
         ImageError
-            If an image cannot be read, or a tensor has not the tower's size.
+            If images cannot be read, or are tensors of another size than the tower's; names all of them. Also
+            with ``on_error="skip"`` where there is no other.
         InputError
             If tensors are not normalised; see `PixelRange`.
         SknegError
@@ -99,39 +105,65 @@ class ImageTower:
             images = torch.from_numpy(images)
         forward = self._forward_local if local else self._network.encode_image
         chunks, values, n_dark = [], PixelRange(*self._mean_and_std), 0
+        bad: dict[int, ImageError] = {}
         dark = torch.tensor([(_DARK - m) / s for m, s in zip(*self._mean_and_std, strict=True)])
         images = self._as_needed(images)
         if self._device.type == "cpu":
             batch_size = min(batch_size, _PER_THREAD * torch.get_num_threads())
+
+        def read(row: int) -> tuple[torch.Tensor, bool]:
+            try:
+                return self._pixels(images[row], row)
+            except ImageError as error:
+                bad[row] = error
+                return torch.zeros(3, *self.image_size), False
+
         with (
             # While the tower works on one batch, threads read the next.
-            read_ahead(lambda i: self._pixels(_read(images, i), i), len(images), batch_size) as prepared,
+            read_ahead(read, len(images), batch_size) as prepared,
             tqdm(total=len(images), desc="encoding images", unit="img", disable=not verbose) as bar,
         ):
             start = 0
             while start < len(images):
-                pixels = self._stacked(list(islice(prepared, batch_size)), values)
+                read_now = list(islice(prepared, batch_size))
+                start += len(read_now)
+                bar.update(len(read_now))
+                if bad and on_error == "raise":
+                    continue  # the others are read, for one error of all, but not encoded
+                pixels = self._stacked(read_now, values)
                 n_dark += int((pixels.amax((2, 3)) <= dark).all(dim=1).sum())
                 pieces, batch_size = encode_splitting(
                     lambda piece: self._forward(piece, forward), (pixels,), batch_size, "image"
                 )
                 chunks += pieces
-                start += len(pixels)
-                bar.update(len(pixels))
+        if bad and (on_error == "raise" or len(bad) == len(images)):
+            raise ImageError.of(list(bad.values()))
         if 2 * n_dark > len(images) > 1:
             warn(
                 f"{n_dark} of {len(images)} images are all but black (no pixel above {_DARK * 255:.0f} of "
                 "255). Pixels from 0..1 or of few bits must be scaled to 0..255 before they are made uint8.",
                 InputWarning,
             )
-        return np.concatenate(chunks)
+        embeddings = np.concatenate(chunks)
+        if bad:
+            embeddings[list(bad)] = np.nan
+            warn_of_skipped(list(bad.values()))
+        return embeddings
+
+    def unreadable(self, images: Sequence[Any]) -> list[ImageError]:
+        """What is wrong with each image that cannot be read or that this tower refuses."""
+        return errors_of(lambda row: self._pixels(images[row], row), len(images))
 
     def pixels(self, images: Sequence[Any], rows: Sequence[int]) -> np.ndarray:
         """Preprocessed pixels (n, 3, height, width), float32, of some of the images."""
         images = self._as_needed(images)
         numbers = [int(row) for row in rows]
-        with read_ahead(lambda i: self._pixels(images[numbers[i]], numbers[i]), len(numbers)) as prepared:
-            return self._stacked(list(prepared), PixelRange(*self._mean_and_std)).numpy()
+        try:
+            with read_ahead(lambda i: self._pixels(images[numbers[i]], numbers[i]), len(numbers)) as prepared:
+                read = list(prepared)
+        except ImageError as error:
+            raise ImageError.of(self.unreadable(images) or [error]) from error
+        return self._stacked(read, PixelRange(*self._mean_and_std)).numpy()
 
     def perturbed_cosines(
         self, pixels: np.ndarray, text: np.ndarray, epsilon: float, temperature: float
@@ -206,11 +238,3 @@ class ImageTower:
         with self._autocast():
             features = forward(pixels.to(self._device, non_blocking=True, memory_format=self._layout))
         return functional.normalize(features.float(), dim=-1).cpu().numpy()
-
-
-def _read(images: Sequence[Any], index: int) -> Any:
-    try:
-        return images[index]
-    except ImageError as error:
-        more = "skneg.images.unreadable(X) lists all that cannot be read."
-        raise ImageError(f"{error} {more}", error.index) from error

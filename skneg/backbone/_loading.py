@@ -16,7 +16,7 @@ import torch
 from huggingface_hub import constants
 from huggingface_hub.utils import get_session
 
-from .._utils import did_you_mean
+from .._utils import check_option, did_you_mean
 from ..errors import BackboneError, InputError
 from ._download import announce_download
 from ._fingerprint import checksum_of_text, hash_weights, settings_of
@@ -161,8 +161,7 @@ def resolve_device(device: str) -> torch.device:
 
 
 def _resolve_precision(precision: str, device: torch.device) -> torch.dtype:
-    if precision not in _PRECISIONS:
-        raise InputError(f"precision must be one of {_PRECISIONS}, got {precision!r}.")
+    check_option("precision", precision, _PRECISIONS)
     if precision == "auto":
         if device.type != "cuda":
             return torch.float32

@@ -150,8 +150,8 @@ class NegPromptDetector(PromptDetector):
     default_recipe = PromptRecipe()
     default_words = Words()
 
-    reads_names = property(lambda self: self.evidence != "images")  # type: ignore[assignment]
-    one_class = property(lambda self: self.evidence == "images")  # type: ignore[assignment]
+    reads_names = property(lambda self: not self.one_class)  # type: ignore[assignment]
+    one_class = property(lambda self: isinstance(self.evidence, str) and self.evidence == "images")  # type: ignore[assignment]
 
     def __init__(
         self,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._utils import check_at_least
-from ..errors import InputError
+from ..errors import ImageError, InputError
 from ..scores import class_posterior, mcm
 from ._zero_shot import ZeroShotDetector
 
@@ -102,6 +102,10 @@ class _Pixels:
 
     def __len__(self) -> int:
         return len(self._images)
+
+    def unreadable(self) -> list[ImageError]:
+        """What is wrong with each image that cannot be read; decodes all."""
+        return self._tower.unreadable(self._images)
 
     def __getitem__(self, rows: Any) -> Any:
         """One image, or preprocessed pixels (n, 3, height, width) of several."""

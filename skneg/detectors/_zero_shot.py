@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from .._more_images import moved
-from .._utils import check_templates, unit_rows
+from .._utils import check_templates, float_array, unit_rows
 from ..bank import TextBank
 from ..errors import InputError, InputTypeError, VocabularyError
 from ..vocabulary import ClassNames, replace_vocabulary
@@ -95,9 +95,10 @@ class ZeroShotDetector(TextBankDetector):
         if bank is None:
             return None
         if not isinstance(bank, TextBank):
-            if np.ndim(bank) != 2:
+            rows = float_array(bank)
+            if rows is None or rows.ndim != 2:
                 raise InputTypeError("text_bank must be a TextBank or a 2-D array of text embeddings.")
-            bank = TextBank.from_positives(np.asarray(bank, dtype=np.float32))
+            bank = TextBank.from_positives(rows)
         if len(bank.common):
             raise InputError(
                 f"text_bank has {len(bank.common)} rows of `common`, which {type(self).__name__} does not "

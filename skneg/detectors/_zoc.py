@@ -10,8 +10,9 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from ..bank import TextBank
-from ..errors import InputError, VocabularyError
+from ..errors import ImageError, InputError, VocabularyError
 from ..images import CaptionedImages
+from ..images._unreadable import errors_of
 from ..scores import class_posterior
 from ._zero_shot import ZeroShotDetector
 
@@ -113,13 +114,18 @@ class ZOCDetector(ZeroShotDetector):
                 f"X holds embeddings, but {type(self).__name__} needs images: candidate_labels reads words "
                 "off their pixels."
             )
+
+        def picture(row: int) -> Image.Image:
+            return _as_picture(images[row], row)
+
         embeddings: list[np.ndarray] = []
         words: list[tuple[str, ...]] = []
         starts = range(0, len(images), self.batch_size)
         for start in tqdm(starts, desc="captioning images", unit="batch", disable=not self.verbose):
-            batch = [
-                _as_picture(images[i], i) for i in range(start, min(start + self.batch_size, len(images)))
-            ]
+            try:
+                batch = [picture(row) for row in range(start, min(start + self.batch_size, len(images)))]
+            except ImageError as error:
+                raise ImageError.of(errors_of(picture, len(images)) or [error]) from error
             embeddings.append(self._backbone().image_tower.encode(batch, self.batch_size))
             words += self._words_of(batch, start)
         return CaptionedImages(np.concatenate(embeddings), words, self._embed_words(words))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from .._utils import check_at_least
+from .._utils import check_at_least, refuse_masked
 from ..errors import ImageError, InputError, InputTypeError
 from ._decode import (
     CHANNELS,
@@ -97,7 +97,7 @@ def _is_tensor(X: Any) -> bool:
 def is_embeddings(X: Any) -> bool:
     """Whether `X` is a 2-D float matrix, which every detector takes as embeddings."""
     if _is_tensor(X):
-        return X.ndim == 2 and X.is_floating_point()
+        return X.ndim == 2 and X.is_floating_point() and _has_values(X)
     if isinstance(X, np.ndarray):
         return X.ndim == 2 and X.dtype.kind == "f"
     if hasattr(X, "dtypes") and hasattr(X, "iloc") and getattr(X, "ndim", 0) == 2:
@@ -141,6 +141,7 @@ def as_image_sequence(X: Any, max_pixels: int = MAX_PIXELS) -> ImageSequence:
         return X
     check_at_least("max_pixels", max_pixels, 1, Integral)
     check_not_single(X)
+    refuse_masked("X", X)
     if hasattr(X, "tocsr"):
         raise InputTypeError("Sparse data was passed, but embeddings must be dense; use X.toarray().")
     if _is_tensor(X):
@@ -211,6 +212,8 @@ def _of_items(X: Any, max_pixels: int, at_hand: bool = False) -> ImageSequence:
 
 def _load(item: Any, index: int, decode: Callable[[Any, int], Any]) -> Any:
     item = _image_of(item, index)
+    if np.ma.is_masked(item):
+        raise ImageError(f"image {index} is an array with masked pixels: fill them.", index)
     if not _is_tensor(item):
         return decode(item, index)
     if item.ndim != 3 or item.shape[0] not in CHANNELS:
@@ -286,7 +289,14 @@ def _from_ndarray(X: np.ndarray, max_pixels: int) -> ImageSequence:
     raise InputError(f"X is an array of shape {X.shape} and dtype {X.dtype}: {hint}.")
 
 
+def _has_values(X: Any) -> bool:
+    return not X.is_meta and str(X.layout) == "torch.strided"
+
+
 def _check_tensor(X: Any) -> None:
+    if not _has_values(X):
+        what = "on the meta device, which has no values" if X.is_meta else f"of {X.layout}: use X.to_dense()"
+        raise InputTypeError(f"X is a tensor {what}.")
     if X.ndim != 4 or X.shape[1] not in CHANNELS:
         hint = "; use X.permute(0, 3, 1, 2)" if X.ndim == 4 and X.shape[3] in CHANNELS else ""
         raise InputError(
@@ -304,6 +314,8 @@ def _check_range(X: Any) -> None:
 
     Some rows tell.
     """
+    if len(X) and 0 in X.shape:
+        raise InputError(f"X has images without pixels: its shape is {tuple(X.shape)}.")
     if len(X) and X.shape[-1] == CHANNELS[-1] and X[:64, ..., -1].max() <= 1:
         raise InputError(
             "X has a fourth channel of 0 or 1 in all pixels, which as alpha makes them white: drop it, "

@@ -32,6 +32,9 @@ _REPLACEABLE = (
     "candidate_labels",
 )
 
+# Those of them that may be functions, which no file holds.
+_FUNCTIONS = ("candidate_labels",)
+
 # Bytes of calibration embeddings that are still stored exactly: only `set_vocabulary` and `calibrate`
 # read them, the scores and the threshold are stored beside them.
 _HALVED_FROM = 2**21
@@ -164,7 +167,7 @@ def _describe(detector: Any, writer: ValueWriter, where: str, exact: bool) -> di
         )
     parameters = {}
     for key, value in detector.get_params(deep=False).items():
-        if key in _REPLACEABLE and callable(value):
+        if key in _FUNCTIONS and callable(value):
             parameters[key] = {"$": "function", "name": getattr(value, "__qualname__", repr(value))}
         else:
             parameters[key] = writer.write(value, f"{where}{key}")

@@ -90,8 +90,10 @@ def settle_device(detector: Any, was_asked_for: bool) -> None:
 
 
 def _sha256_of(name: str, path: str | os.PathLike, hint: str) -> str:
+    if not isinstance(path, str | os.PathLike):
+        raise PersistenceError(f"{name} must be the path of a file, got {path!r:.200}.{hint}")
     try:
         with open_regular(Path(path).expanduser()) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a name that no file can have
         raise PersistenceError(f"{name}={str(path)!r} cannot be read ({error}).{hint}") from error

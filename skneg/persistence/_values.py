@@ -5,8 +5,7 @@ JSON's own kinds stand for themselves; every other is an object with its kind un
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,13 @@ _PARTS: dict[str, Any] = {
     "cross_fitted": CrossFitted,
 }
 
+# Scalars of numpy: a Python number in the place of one rounds in another way.
+_SCALARS: dict[str, Any] = {np.dtype(kind).name: np.dtype(kind).type for kind in "?bhilBHILefd"}
+_SCALARS["str"] = np.str_
+
+_LARGEST_INT = 2**4096  # Python refuses to write and read the digits of far larger ones
+_DEEPEST = 100  # lists in lists
+
 # Characters of an array of strings, each as wide as the widest, in 4 bytes: a few wide ones among many
 # must not fill the memory.
 _MOST_CHARACTERS = 2**26
@@ -47,40 +53,63 @@ class ValueWriter:
     def __init__(self, write_detector: Callable[[Any, str], dict[str, Any]]) -> None:
         self.tensors: dict[str, np.ndarray] = {}
         self._write_detector = write_detector
-        # The arrays stay alive with their numbers, so that an id means one array.
+        # The objects stay alive with their numbers, so that an id means one object.
         self._nodes: dict[int, tuple[np.ndarray, dict[str, Any]]] = {}
+        self._random_states: dict[int, tuple[np.random.RandomState, dict[str, Any]]] = {}
+        self._depth = 0
 
     def write(self, value: Any, where: str) -> Any:
-        """The node of a value; `where` names it in errors and tensors."""
-        if isinstance(value, np.generic):
-            value = value.item()
-        if value is None or type(value) in (bool, int, float, str):
+        """The node of a value; `where` names it in errors and tensors.
+
+        Raises
+        ------
+        PersistenceError
+            If it could not be read back as what it is.
+        """
+        self._depth += 1
+        try:
+            if self._depth > _DEEPEST:
+                raise PersistenceError(f"{where:.200} lies {_DEEPEST} levels deep, or holds itself.")
+            return self._write(value, where)
+        finally:
+            self._depth -= 1
+
+    def _write(self, value: Any, where: str) -> Any:
+        # Of these types only: a subclass would come back without what it adds, such as order or a mask.
+        kind = type(value)
+        if value is None or kind in (bool, float, str):
             return value
-        if isinstance(value, list):
+        if kind is int and abs(value) < _LARGEST_INT:
+            return value
+        if kind in _SCALARS.values():
+            name = next(name for name, cls in _SCALARS.items() if cls is kind)
+            return {"$": "scalar", "type": name, "value": value.item()}
+        if kind is list:
             return self._write_all(value, where)
-        if isinstance(value, tuple) and not hasattr(value, "_fields"):
+        if kind is tuple:
             return {"$": "tuple", "items": self._write_all(value, where)}
-        if isinstance(value, dict):
+        if kind is dict:
             return {"$": "map", "items": self._write_pairs(value, where)}
-        if isinstance(value, np.ndarray):
+        if kind in (np.ndarray, np.memmap):
             return self._write_array(value, where)
-        if type(value) in _PARTS.values():
-            kind = next(kind for kind, cls in _PARTS.items() if cls is type(value))
-            return {"$": kind, "fields": self._write_pairs(vars(value), where)}
-        if type(value) is CaptionedImages:
+        if kind in _PARTS.values():
+            name = next(name for name, cls in _PARTS.items() if cls is kind)
+            return {"$": name, "fields": self._write_pairs(vars(value), where)}
+        if kind is CaptionedImages:
             return {"$": "captioned", "fields": self._write_pairs(value.as_plain_values(), where)}
-        if type(value) in _SETTINGS.values():
+        if kind in _SETTINGS.values():
             parameters = self._write_pairs(value.get_params(deep=False), where)
-            return {"$": "settings", "class": type(value).__name__, "fields": parameters}
-        if isinstance(value, os.PathLike):
-            return {"$": "path", "path": os.fspath(value)}
-        if isinstance(value, np.random.RandomState):
-            return {"$": "random_state", "state": self.write(value.get_state(legacy=False), where)}
-        if hasattr(value, "_stored_state"):
+            return {"$": "settings", "class": kind.__name__, "fields": parameters}
+        if isinstance(value, Path):
+            return {"$": "path", "path": str(value)}
+        if kind is np.random.RandomState:
+            return self._write_random_state(value, where)
+        if hasattr(kind, "_stored_state"):
             return {"$": "detector", **self._write_detector(value, where)}
+        what = f"an int of {value.bit_length()} bits" if kind is int else f"a {kind.__name__}"
         raise PersistenceError(
-            f"{where} is a {type(value).__name__}, which a file cannot hold. Numbers, strings, lists, dicts, "
-            "numpy arrays, TextBank and paths can be saved."
+            f"{where} is {what}, which a file cannot hold as it is. Numbers, strings, lists, tuples, dicts, "
+            f"numpy arrays, pathlib's paths, TextBank and RandomState can be saved{_way_out(value)}."
         )
 
     def write_halved(self, value: np.ndarray, where: str) -> dict[str, Any]:
@@ -94,6 +123,24 @@ class ValueWriter:
     def _write_pairs(self, values: dict[Any, Any], where: str) -> list[list[Any]]:
         return [[self.write(k, where), self.write(v, f"{where}[{k!r}]")] for k, v in values.items()]
 
+    def _write_random_state(self, value: np.random.RandomState, where: str) -> dict[str, Any]:
+        if value is np.random.mtrand._rand:
+            raise PersistenceError(
+                f"{where} is numpy's global RandomState, which no file can hold: set it to None or a seed."
+            )
+        state = value.get_state(legacy=False)
+        if state["bit_generator"] != "MT19937":
+            raise PersistenceError(
+                f"{where} is a RandomState of {state['bit_generator']}, and a file can hold one of MT19937: "
+                "take RandomState(seed)."
+            )
+        if id(value) not in self._random_states:
+            node = {"$": "random_state", "number": len(self._random_states)}
+            node["state"] = self.write(state, where)
+            self._random_states[id(value)] = value, node
+        # Who shares one draws from one stream, after loading too.
+        return self._random_states[id(value)][1]
+
     def _write_array(self, array: np.ndarray, where: str) -> dict[str, Any]:
         if array.dtype.kind == "U" and array.nbytes > 4 * _MOST_CHARACTERS:
             raise PersistenceError(
@@ -106,9 +153,12 @@ class ValueWriter:
             return {"$": "strings", "shape": list(array.shape), "width": width, "items": items}
         if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
             raise PersistenceError(f"{where} is an array of {array.dtype}, which a file cannot hold.")
-        if id(array) not in self._nodes:
+        given = array
+        if id(given) not in self._nodes:
             # The order in memory decides which kernel multiplies, and so the last bits of scores.
             transposed = array.ndim > 1 and array.flags.f_contiguous and not array.flags.c_contiguous
+            if not array.dtype.isnative:  # the same numbers in another order of bytes
+                array = array.astype(array.dtype.newbyteorder("="))
             name = where
             while name in self.tensors:
                 name += "+"
@@ -120,8 +170,8 @@ class ValueWriter:
                 # Word embeddings are rounded when they are made, so half the bytes hold them exactly.
                 self.tensors[name] = self.tensors[name].astype(np.float16)
                 node["dtype"] = "float32"
-            self._nodes[id(array)] = array, node
-        return self._nodes[id(array)][1]
+            self._nodes[id(given)] = given, node
+        return self._nodes[id(given)][1]
 
 
 class ValueReader:
@@ -145,6 +195,7 @@ class ValueReader:
         self._tensors = tensors
         self._read_detector = read_detector
         self._arrays: dict[str, np.ndarray] = {}
+        self._random_states: dict[int, np.random.RandomState] = {}
         self.used: set[str] = set()
 
     def read(self, node: Any) -> Any:
@@ -154,6 +205,8 @@ class ValueReader:
         if not isinstance(node, dict):
             return node
         kind = node.get("$")
+        if kind == "scalar" and node["type"] in _SCALARS:
+            return _SCALARS[node["type"]](node["value"])
         if kind == "tuple":
             return tuple(self.read(node["items"]))
         if kind == "map":
@@ -171,9 +224,7 @@ class ValueReader:
         if kind == "path":
             return Path(node["path"])
         if kind == "random_state":
-            state = np.random.RandomState()
-            state.set_state(self.read(node["state"]))
-            return state
+            return self._read_random_state(node)
         if kind == "detector":
             return self._read_detector(node)
         raise PersistenceError(f"the file holds a value of the unknown kind {kind!r}.")
@@ -191,12 +242,18 @@ class ValueReader:
             self._arrays[name] = array.T if node["transposed"] else array
         return self._arrays[name]
 
+    def _read_random_state(self, node: dict[str, Any]) -> np.random.RandomState:
+        state = self._random_states.setdefault(node["number"], np.random.RandomState())
+        state.set_state(self.read(node["state"]))
+        return state
+
     def _read_strings(self, node: dict[str, Any]) -> np.ndarray:
         items, width = self.read(node["items"]), node["width"]
         if width is not None and not 0 <= width * max(len(items), 1) <= _MOST_CHARACTERS:
             raise PersistenceError(f"the file holds {len(items)} strings of a width of {width} characters.")
         array = np.empty(len(items), dtype=object if width is None else f"<U{max(width, 1)}")
-        array[:] = items
+        for i, item in enumerate(items):  # lists among them stay lists
+            array[i] = item
         return array.reshape(node["shape"])
 
 
@@ -214,6 +271,21 @@ def check_finite(value: Any, where: str = "it") -> None:
     elif isinstance(value, list | tuple):
         for item in value:
             check_finite(item, where)
+
+
+def _way_out(value: Any) -> str:
+    """What to write in the place of a value that is near to one that can be saved."""
+    for kind, way in (
+        (np.ma.MaskedArray, "x.filled(...)"),
+        (np.ndarray, "np.asarray(x)"),
+        (np.random.Generator, "a seed, or RandomState(seed)"),
+        (Mapping, "dict(x)"),
+        (set | frozenset, "sorted(x)"),
+        (list | tuple, "list(x)"),
+    ):
+        if isinstance(value, kind):
+            return f"; here {way}"
+    return ""
 
 
 def _is_half(array: np.ndarray) -> bool:

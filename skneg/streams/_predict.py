@@ -47,7 +47,7 @@ def predict_stream(
     Raises
     ------
     ImageError
-        If an image cannot be read; has its ``index`` in the stream.
+        If images cannot be read; its ``errors`` has one for each of a chunk, with ``index`` in the stream.
     InputError, InputTypeError
         If `images` is nothing that gives images or embeddings, or a parameter is not usable.
 

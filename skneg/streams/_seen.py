@@ -14,10 +14,12 @@ from .._sklearn import Prepare
 from .._state import FittedState
 from .._utils import check_at_least, check_option
 from ..errors import ImageError, InputError
-from ..images import ImageSequence, is_embeddings, unreadable
+from ..images import ImageSequence, is_embeddings
 from ..images._inputs import images_or_none
 from ..inspection._explain import one_detector
 from ._parts import parts
+
+_SHOWN = 10  # bad embeddings that an error names
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,12 +73,17 @@ def _parts_seen(
         n, errors, Z = len(X), dict[int, str](), None
         rows = np.arange(n)
         while len(rows):
-            part = X if len(rows) == n else _take(X, rows)
+            seen = part = X if len(rows) == n else _take(X, rows)
             try:
-                _, Z = detector._see(prepare(part))
+                seen = prepare(part)
+                _, Z = detector._see(seen)
+                # Pixels are else read while they are scored, when it is too late to go on without some.
+                unread: list[ImageError] = Z.unreadable() if hasattr(Z, "unreadable") else []
+                if unread:
+                    raise ImageError.of(unread)
                 break
             except InputError as error:
-                bad = _bad_rows(part, error, start + rows, on_error)
+                bad = _bad_rows(seen, error, start + rows, on_error)
             errors |= {int(rows[row]): told for row, told in bad.items()}
             rows = np.setdiff1d(rows, rows[list(bad)])
         kept = None if images is None else images.take(rows.tolist())
@@ -93,11 +100,9 @@ def _bad_rows(X: Any, error: InputError, places: np.ndarray, on_error: str) -> d
     """Rows of X with what is wrong with each, where `error` comes from such rows; else it is raised."""
     if isinstance(error, ImageError):
         if on_error == "raise":
-            raise error.at(int(places[error.index])) from error
-        # One more look at all images of this part is cheaper than to start again for each bad one.
-        found = {bad.index: bad for bad in unreadable(X)} or {error.index: error}
-        return {row: str(bad).replace(f"image {row} ", "image ", 1) for row, bad in found.items()}
-    values = np.asarray(X, dtype=np.float64) if is_embeddings(X) else np.zeros((0, 1))
+            raise error.among(places.tolist()) from error
+        return {bad.index: str(bad).replace(f"image {bad.index} ", "image ", 1) for bad in error.errors}
+    values = _values(X) if is_embeddings(X) else np.zeros((0, 1))
     unusable = {
         "is missing, of another width, or has NaN or infinity": ~np.isfinite(values).all(axis=1),
         "is all zeros": ~values.any(axis=1),
@@ -108,6 +113,17 @@ def _bad_rows(X: Any, error: InputError, places: np.ndarray, on_error: str) -> d
     if not told:
         raise error
     if on_error == "raise":
-        first = min(told)
-        raise InputError(f"row {places[first]}: {told[first]}.") from error
+        shown = "; ".join(f"row {places[row]}: {told[row]}" for row in sorted(told)[:_SHOWN])
+        more = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
+        raise InputError(f"{shown}{more}.") from error
     return told
+
+
+def _values(X: Any) -> np.ndarray:
+    """Embeddings as an array; none where they make no matrix."""
+    try:
+        if hasattr(X, "iloc"):
+            return X.to_numpy(dtype=np.float64, na_value=np.nan)
+        return np.asarray(X.detach().float().cpu() if hasattr(X, "detach") else X, dtype=np.float64)
+    except (TypeError, ValueError):
+        return np.zeros((0, 1))

@@ -36,10 +36,13 @@ def test_all_are_named_in_order(tmp_path):
     assert unreadable(left) == []
 
 
-def test_the_first_one_says_how_to_find_the_others():
-    with pytest.raises(ImageError, match=r"image 1 .*skneg\.images\.unreadable\(X\) lists all") as caught:
-        CLIPImageEncoder(model="skneg-tiny").transform([png(), b"broken", b"also"])
+def test_one_error_has_all_and_says_some():
+    items = [png(), *[b"broken"] * 14, png()]
+    with pytest.raises(ImageError, match=r"^14 images cannot .* image 1 .*image 10 .*; and 4 more") as caught:
+        CLIPImageEncoder(model="skneg-tiny").transform(items)
     assert caught.value.index == 1
+    assert [error.index for error in caught.value.errors] == list(range(1, 15))
+    assert [str(error) for error in caught.value.errors] == [str(error) for error in unreadable(items)]
 
 
 def test_arrays_can_be_read():

@@ -75,6 +75,27 @@ def test_a_random_state_goes_on_where_it_was():
     np.testing.assert_array_equal(again.normal(size=4), state.normal(size=4))
 
 
+def test_who_shares_a_random_state_shares_it_again():
+    state = np.random.RandomState(3)
+    (one, other, third), _ = there_and_back([state, state, np.random.RandomState(3)])
+    assert one is other
+    assert third is not one
+
+
+def test_numbers_of_another_byte_order_are_the_same_numbers():
+    swapped = np.array([1.5, -2], dtype=">f4")
+    (again, twin), tensors = there_and_back([swapped, swapped])
+    np.testing.assert_array_equal(again, swapped)
+    assert again is twin
+    assert len(tensors) == 1
+
+
+def test_a_mapped_array_comes_back_as_one_in_memory(tmp_path):
+    np.save(tmp_path / "a.npy", np.arange(4.0))
+    again, _ = there_and_back(np.load(tmp_path / "a.npy", mmap_mode="r"))
+    np.testing.assert_array_equal(again, np.arange(4.0))
+
+
 def test_banks_and_captioned_images_survive():
     rng = np.random.default_rng(0)
     bank = TextBank(*(rng.normal(size=(n, 5)).astype(np.float32) for n in (2, 4)), 2)

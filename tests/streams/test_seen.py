@@ -5,7 +5,7 @@ import pytest
 from sklearn.pipeline import make_pipeline
 
 from skneg import CLIPImageEncoder, MCMDetector, ScoreEnsemble
-from skneg.errors import ImageError, InputError, InputTypeError
+from skneg.errors import ImageError, InputError, InputTypeError, InputWarning
 from skneg.images import ImageSequence, as_image_sequence
 from skneg.streams._seen import see
 
@@ -62,10 +62,32 @@ def test_an_error_names_the_place_in_the_stream(detector, scenes, generator):
     assert raised.value.index == 7
 
 
+def test_all_bad_images_of_a_part_are_in_one_error(detector, scenes):
+    images = [*scenes[0][:4], b"broken", scenes[0][4], "gone.png"]
+    stream = see(detector, iter(images), 4, "raise", "a test")
+    next(stream)
+    with pytest.raises(ImageError, match=r"^2 images .*image 4 .*image 6 ") as raised:
+        next(stream)
+    assert [error.index for error in raised.value.errors] == [4, 6]
+
+
+def test_a_pipeline_whose_encoder_skips(detector, scenes):
+    pipeline = make_pipeline(CLIPImageEncoder(model="skneg-tiny", on_error="skip"), detector)
+    images = [*scenes[0][:3], b"broken"]
+    with pytest.warns(InputWarning, match="NaN stand for 1 skipped"):
+        (seen,) = see(pipeline, images, 9, "skip", "a test")
+    assert seen.rows.tolist() == [0, 1, 2]
+    assert list(seen.errors) == [3]
+    with pytest.warns(InputWarning), pytest.raises(InputError, match=r"^row 3: the embedding is missing"):
+        list(see(pipeline, images, 9, "raise", "a test"))
+    with pytest.warns(InputWarning), pytest.raises(InputError, match="NaN or infinity, first in row 3"):
+        pipeline.predict(images)
+
+
 def test_bad_embeddings(detector, embedded):
     Z = embedded[0][:9].copy()
     Z[4], Z[7, 3], Z[8, 2] = 0, np.nan, np.inf
-    with pytest.raises(InputError, match="^row 4: the embedding is all zeros"):
+    with pytest.raises(InputError, match="^row 4: the embedding is all zeros.$"):
         list(see(detector, Z, 3, "raise", "a test"))
     parts = list(see(detector, Z, 3, "skip", "a test"))
     assert [part.rows.tolist() for part in parts] == [[0, 1, 2], [0, 2], [0]]
