@@ -9,12 +9,12 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from numbers import Real
 from typing import Any, Self
 
 import numpy as np
 
+from ._forks import cached_property
 from ._utils import check_between, warn
 from .errors import CalibrationWarning, InputError
 

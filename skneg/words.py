@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
-from tqdm.auto import tqdm
 
 from ._files import alone, pack, read_bytes, unpack, write_bytes
 from ._mining import row_quantile
+from ._progress import progress_bar
 from ._texts import embedded_once
 from ._utils import check_between, check_option
 from .errors import InputError, InputTypeError, PersistenceError, VocabularyError
@@ -80,8 +80,7 @@ def _embed(
     verbose: bool | int,
 ) -> np.ndarray:
     total: Any = 0
-    size = len(names) * len(templates)
-    with tqdm(total=size, desc="encoding words", unit="word", disable=not verbose) as bar:
+    with progress_bar(len(names) * len(templates), "encoding words", "word", verbose) as bar:
         for template in templates:
             parts = []
             for start in range(0, len(names), _AT_A_TIME):

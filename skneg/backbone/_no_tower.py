@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import os
 import secrets
-import threading
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from .._forks import ForkLock
 from ..errors import BackboneError, InputError, InputTypeError
 from ._loading import Backbone
 from ._text_tower import TextTower
@@ -34,7 +34,7 @@ _HELP = (
 )
 
 _loaded: dict[tuple[Backbone, Path], tuple[tuple[int, int], NoTower]] = {}
-_lock = threading.RLock()
+_lock = ForkLock()
 
 
 class NoTower(TextTower):
@@ -102,7 +102,7 @@ def load_no_tower(backbone: Backbone, checkpoint: str | os.PathLike) -> NoTower:
     if not path.is_file():
         raise BackboneError(f"{str(path)!r} is not a file. {_HELP}")
     stamp = (status.st_mtime_ns, status.st_size)
-    with _lock:
+    with _lock.held():
         known = _loaded.get((backbone, path))
         if known is not None and known[0] == stamp:
             return known[1]

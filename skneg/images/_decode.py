@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import struct
-import threading
 from collections.abc import Mapping, Sequence
 from functools import cache
 from io import BytesIO
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from .._forks import ForkLock
 from .._utils import warn
 from ..errors import ImageError, InputError, InputWarning
 from ._rgb import to_rgb, turn_that_is_due
@@ -39,7 +39,7 @@ MAX_ASPECT = 100
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
 
 # Pillow images load lazily, and the user may hand in one object twice while several threads decode.
-_loading = threading.Lock()
+_loading = ForkLock()
 
 
 @cache
@@ -108,7 +108,7 @@ def read_image(item: Any, index: int, side: int | None = None) -> Image.Image:
     if is_cell(item):
         item = item.get("bytes") if item.get("bytes") is not None else item.get("path")
     if isinstance(item, Image.Image):
-        with _loading:
+        with _loading.held():
             image = _checked(item, index, "PIL image")
         return image.copy() if image is item else image  # the user may draw on either
     if getattr(item, "ndim", 0) > 1 and hasattr(item, "__array__"):
