@@ -1,5 +1,6 @@
 """Small helpers: unit rows, checks of parameters, where warnings point."""
 
+import threading
 import warnings
 from numbers import Integral
 
@@ -16,7 +17,9 @@ from skneg._utils import (
     did_you_mean,
     literal,
     require,
+    unheard,
     unit_rows,
+    warn,
 )
 from skneg.errors import InputError, InputTypeError, MissingDependencyError
 
@@ -93,3 +96,27 @@ def test_literals_or_text():
     assert [literal(text) for text in ("1", "None", "[1, 2]", "nouns", "1 +", "'a'")] == [
         1, None, [1, 2], "nouns", "1 +", "a",
     ]  # fmt: skip
+
+
+def test_what_is_unheard_is_so_in_this_thread_alone():
+    class Own(UserWarning):
+        pass
+
+    heard = []
+
+    def elsewhere():
+        with pytest.warns(Own):
+            warn("loud", Own)
+        heard.append(True)
+
+    with unheard(Own):
+        warn("silent", Own)
+        with unheard(FutureWarning), pytest.warns(UserWarning, match="other"):
+            warn("silent", Own)
+            warn("other", UserWarning)
+        thread = threading.Thread(target=elsewhere)
+        thread.start()
+        thread.join()
+    with pytest.warns(Own, match="again"):
+        warn("again", Own)
+    assert heard == [True]

@@ -21,6 +21,7 @@ from ._download import announce_download
 from ._fingerprint import checksum_of_text, hash_weights, settings_of
 from ._forked import prepare_for_forks, refuse_gpu_after_fork
 from ._image_tower import ImageTower
+from ._own_randomness import OwnRandomness
 from ._text_tower import TextTower
 from ._tiny import TINY_NAME, verified_tiny_folder
 
@@ -180,7 +181,7 @@ def _load(model: str, pretrained: str | None, device: torch.device, dtype: torch
     if not (is_local or is_cut_off):
         announce_download(source, pretrained)
     try:
-        with _quiet_open_clip(), _from_cache_alone() if is_cut_off else nullcontext():
+        with OwnRandomness(), _quiet_open_clip(), _from_cache_alone() if is_cut_off else nullcontext():
             network = open_clip.create_model(
                 source,
                 pretrained=pretrained,

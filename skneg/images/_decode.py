@@ -15,6 +15,7 @@ from PIL import Image
 from .._forks import ForkLock
 from .._utils import warn
 from ..errors import ImageError, InputError, InputWarning
+from ._open import opened
 from ._rgb import to_rgb, turn_that_is_due
 
 # Pillow opens many formats that no photograph comes in; each is one more parser to attack.
@@ -138,7 +139,7 @@ def is_cell(item: Any) -> bool:
 
 def _read(source: Any, index: int, what: str, side: int | None) -> Image.Image:
     try:
-        with Image.open(source, formats=FORMATS) as image:
+        with opened(source, FORMATS) as image:
             return _checked(image, index, what, side)
     except ImageError:
         raise
