@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
@@ -31,9 +31,12 @@ def opened(source: str | bytes | os.PathLike | BinaryIO, formats: Sequence[str])
     OSError
         If it cannot be read, and what Pillow's readers raise besides.
     """
-    is_file = not isinstance(source, str | bytes | os.PathLike)
-    with nullcontext(source) if is_file else open(source, "rb") as file, _identified(file, formats) as image:
-        yield image
+    if isinstance(source, str | bytes | os.PathLike):
+        with open(source, "rb") as file, _identified(file, formats) as image:
+            yield image
+    else:
+        with _identified(source, formats) as image:
+            yield image
 
 
 def _identified(file: BinaryIO, formats: Sequence[str]) -> Image.Image:
