@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 
+from ._eviction import make_room, size_limit, space, used_now, why_not_kept
 from ._files import alone, pack, read_bytes, unpack, write_bytes
 from ._mining import row_quantile
 from ._progress import progress_bar
 from ._texts import embedded_once
-from ._utils import check_between, check_option
+from ._utils import check_between, check_option, warn
+from .cache import CacheWarning
 from .errors import InputError, InputTypeError, PersistenceError, VocabularyError
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 WordBank = Sequence[str] | Mapping[str, np.ndarray] | tuple[Sequence[str], np.ndarray]
 
+_FORMAT = 1  # of kept word lists: versions of skneg that write others do not meet in a folder
 _AT_A_TIME = 4096  # words between two steps of a progress bar
 _SHIPPED = ("nouns", "adjectives", "nouns and adjectives")
 _ADJECTIVE_TEMPLATE = "this is a {} photo"
@@ -124,10 +127,10 @@ def _made_once(
     backbone: Backbone, words: tuple[str, ...], templates: tuple[str, ...], verbose: bool | int
 ) -> np.ndarray:
     tower = [backbone.text_checksum, backbone.settings["activation"], str(backbone.text_tower._dtype)]
-    facts = [tower, list(words), list(templates)]
+    facts = [_FORMAT, tower, list(words), list(templates)]
     key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
     file = cache_folder() / "words" / f"{key}.safetensors"
-    # Several jobs of a search start at the same time: one embeds the list, and the others read it.
+    # Of jobs that start at the same time one embeds the list, and the others read it.
     with alone(cache_folder() / ".lock"):
         embeddings = _read_kept(file, key)
         if embeddings is None:
@@ -141,8 +144,10 @@ def _made_once(
             try:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 write_bytes(file, pack({"key": key}, {"words": embeddings}), durable=False)
+                make_room(file.parent, space(file), size_limit(), lambda: file.parent.glob("*.safetensors*"))
             except (OSError, RuntimeError) as error:  # a home folder that cannot be written costs time only
-                logging.getLogger(__name__).info("word embeddings are not kept: %s", error)
+                told = f"no word embeddings kept in {file.parent}: {why_not_kept(error)}. Take another"
+                warn(f"{told} folder, as SKNEG_CACHE, to save time.", CacheWarning)
     embeddings = embeddings.astype(np.float32)
     embeddings.setflags(write=False)
     return embeddings
@@ -158,6 +163,7 @@ def _read_kept(file: Path, key: str) -> np.ndarray | None:
         return None
     try:
         header, tensors = unpack(read_bytes(file), str(file))
+        used_now(file)
         return tensors["words"] if header == {"key": key} else None
     except (PersistenceError, KeyError) as error:
         logging.getLogger(__name__).info("word embeddings are made again: %s", error)

@@ -11,6 +11,7 @@ from sklearn.model_selection import GridSearchCV
 import skneg.words
 from skneg import NegPromptDetector, Words
 from skneg.backbone import load_backbone
+from skneg.cache import CacheWarning
 from skneg.errors import InputError, VocabularyError
 from skneg.prompts import PromptRecipe
 from skneg.words import _slot, as_words, cache_folder, class_means, embed_names, embed_words, image_rank
@@ -65,11 +66,11 @@ class TestKeptWords:
     def test_other_words_and_templates_are_kept_apart(self, backbone):
         for words, templates in ((WORDS, TEMPLATES), (WORDS[:2], TEMPLATES), (WORDS, TEMPLATES[:1])):
             embed_words(backbone, words, templates)
-        assert len(list((cache_folder() / "words").iterdir())) == 3
+        assert len(list((cache_folder() / "words").glob("*.safetensors"))) == 3
 
     def test_a_damaged_file_is_made_again(self, backbone):
         made = embed_words(backbone, WORDS, TEMPLATES)
-        (file,) = (cache_folder() / "words").iterdir()
+        (file,) = (cache_folder() / "words").glob("*.safetensors")
         file.write_bytes(file.read_bytes()[:-1])
         _slot.cache_clear()
         np.testing.assert_array_equal(embed_words(backbone, WORDS, TEMPLATES), made)
@@ -77,7 +78,9 @@ class TestKeptWords:
     def test_a_folder_that_cannot_be_written_costs_time_only(self, backbone, tmp_path, monkeypatch):
         (tmp_path / "file").write_text("")
         monkeypatch.setenv("SKNEG_CACHE", str(tmp_path / "file"))
-        assert embed_words(backbone, WORDS, TEMPLATES).shape == (3, 128)
+        with pytest.warns(CacheWarning, match="Not a directory.*SKNEG_CACHE") as caught:
+            assert embed_words(backbone, WORDS, TEMPLATES).shape == (3, 128)
+        assert len(caught) == 1
 
 
 class TestChoice:
