@@ -240,9 +240,9 @@ _alone = ForkLock()
 
 
 def one_at_a_time() -> AbstractContextManager[None]:
-    """Within this context no other thread is: for what scikit-learn checks or fits.
+    """Within this context no other thread is: for what others check, fit or export.
 
-    It changes the filters of warnings and puts them back, and two threads at a time may put back the wrong
+    Such code changes the filters of warnings and puts them back; two threads at a time may put back the wrong
     ones. Predictions on images or matrices do not go there.
     """
     return _alone.held()

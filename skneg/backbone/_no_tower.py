@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import os
-import secrets
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,10 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
+from .._files import write_bytes
 from .._forks import ForkLock
 from ..errors import BackboneError, InputError, InputTypeError
 from ._loading import Backbone
@@ -127,18 +127,13 @@ def save_no_tower(tower: TextTower, path: str | os.PathLike) -> None:
     ------
     InputError
         If the path has another ending, or its folder does not exist.
+    PersistenceError
+        If it cannot be written; what was there before is then still there.
     """
     target = check_output_path(path, "path")
     weights = {name: value.detach().cpu().contiguous() for name, value in _weights(tower).items()}
     weights["prompt_no"] = torch.zeros(1, *weights["positional_embedding_no"].shape)
-    unfinished = target.with_name(f".{target.name}.{secrets.token_hex(6)}")
-    try:
-        save_file(weights, unfinished)
-        with open(unfinished, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(unfinished, target)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_bytes(target, save(weights))
 
 
 def check_output_path(path: str | os.PathLike, parameter: str) -> Path:
