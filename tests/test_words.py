@@ -1,5 +1,6 @@
 """Names to embeddings, word lists, and which words become negatives."""
 
+import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -74,6 +75,15 @@ class TestKeptWords:
         file.write_bytes(file.read_bytes()[:-1])
         _slot.cache_clear()
         np.testing.assert_array_equal(embed_words(backbone, WORDS, TEMPLATES), made)
+
+    def test_lists_that_were_used_longest_ago_go_above_the_limit(self, backbone, monkeypatch):
+        monkeypatch.setenv("SKNEG_CACHE_SIZE", "8 KB")
+        for age, words in ((300, WORDS), (200, WORDS[:2]), (0, WORDS[1:])):
+            embed_words(backbone, words, TEMPLATES)
+            for file in (cache_folder() / "words").glob("*.safetensors"):
+                if time.time() - file.stat().st_mtime < 100:
+                    os.utime(file, (time.time() - age,) * 2)
+        assert len(list((cache_folder() / "words").glob("*.safetensors"))) == 1
 
     def test_a_folder_that_cannot_be_written_costs_time_only(self, backbone, tmp_path, monkeypatch):
         (tmp_path / "file").write_text("")
