@@ -22,9 +22,9 @@ IN_WHEEL = (
     "skneg/backbone/skneg-tiny/open_clip_config.json", "skneg/backbone/skneg-tiny/SHA256SUMS",
 )  # fmt: skip
 IN_SDIST = (
-    "pyproject.toml", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "CITATION.cff", "LICENSE", "Makefile",
-    "mkdocs.yml", "benchmarks/costs.py", "docs/index.md", "docs/lazy_names.py", "examples/demo.py",
-    "tests/conftest.py", "tests/test_package.py", *IN_WHEEL,
+    "pyproject.toml", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "CITATION.cff",
+    "LICENSE", "Makefile", "mkdocs.yml", "benchmarks/costs.py", "docs/index.md", "docs/lazy_names.py",
+    "examples/demo.py", "tests/conftest.py", "tests/test_package.py", *IN_WHEEL,
 )  # fmt: skip
 
 USE = """

@@ -15,11 +15,12 @@ import torch
 from run import PAGE, keep, page, run
 
 SCRIPTS: dict[str, list[str]] = {
-    "encoding": ["--images", "512", "--device", "cuda"],
-    "words": ["--device", "cuda"],
-    "names": ["--device", "cuda"],
-    "text_encoding": ["--classes", "1000", "--device", "cuda"],
-    "training": ["--fit", "--device", "cuda"],
+    "encoding": ["encoding", "--images", "512"],
+    "words": ["words"],
+    "names": ["names"],
+    "text_encoding": ["text_encoding", "--classes", "1000"],
+    "training": ["training"],
+    "fit": ["training", "--fit"],
 }
 
 
@@ -34,7 +35,7 @@ def main() -> None:
     if not torch.cuda.is_available():
         parser.error("torch sees no CUDA GPU here.")
     for name in options.names or SCRIPTS:
-        keep(f"{name} on a GPU", run(name, SCRIPTS[name], "cuda"))
+        keep(f"{name} on a GPU", run(*SCRIPTS[name], "--device", "cuda", device="cuda"))
     PAGE.write_text(page())
 
 

@@ -15,7 +15,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -25,21 +25,17 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 HERE = Path(__file__).parent
 RESULTS, PAGE, TEMPLATE = HERE / "results.json", HERE.parent / "docs/performance.md", "performance.md.j2"
 
-# The first take seconds or a minute each, the last two about a quarter of an hour.
+# Script and arguments. The last three take ten minutes each, the others a few at most.
 SCRIPTS: dict[str, list[str]] = {
-    "scoring": [],
-    "evidence_cost": [],
-    "metrics": [],
-    "costs": [],
-    "searches": [],
-    "decoding": [],
-    "encoding": [],
-    "names": [],
-    "words": [],
-    "streams": [],
-    "text_encoding": [],
-    "training": ["--fit"],
-}
+    **{
+        name: [name]
+        for name in (
+            "scoring", "evidence_cost", "metrics", "costs", "searches", "decoding", "encoding", "names",
+            "words", "streams", "text_encoding", "training",
+        )
+    },
+    "fit": ["training", "--fit", "--threads", "2"],
+}  # fmt: skip
 
 
 def machine(device: str = "cpu") -> str:
@@ -55,9 +51,9 @@ def machine(device: str = "cpu") -> str:
     return f"{name}, {os.cpu_count()} cores"
 
 
-def run(name: str, arguments: Sequence[str], device: str = "cpu") -> dict[str, Any]:
+def run(script: str, *arguments: str, device: str = "cpu") -> dict[str, Any]:
     """The figures that a script prints, which are also shown."""
-    command = [sys.executable, str(HERE / f"{name}.py"), *arguments]
+    command = [sys.executable, str(HERE / f"{script}.py"), *arguments]
     env = {"OMP_NUM_THREADS": "1", **os.environ} if device == "cpu" else dict(os.environ)
     figures = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as process:
@@ -67,9 +63,11 @@ def run(name: str, arguments: Sequence[str], device: str = "cpu") -> dict[str, A
             if line.startswith("{"):
                 figures.append(json.loads(line))
     if process.returncode:
-        raise SystemExit(f"{name} ended with status {process.returncode}; its figures stay as they were.")
+        raise SystemExit(
+            f"{script}.py ended with status {process.returncode}; its figures stay as they were."
+        )
     return {
-        "command": " ".join([f"python benchmarks/{name}.py", *arguments]),
+        "command": " ".join([f"python benchmarks/{script}.py", *arguments]),
         "machine": machine(device),
         "date": date.today().isoformat(),
         "figures": figures,
@@ -102,7 +100,7 @@ def main() -> None:
         parser.error(f"no benchmark is called {strange.pop()!r}: they are {', '.join(SCRIPTS)}.")
     if not options.page:
         for name in options.names or SCRIPTS:
-            keep(name, run(name, SCRIPTS[name]))
+            keep(name, run(*SCRIPTS[name]))
     PAGE.write_text(page())
 
 

@@ -40,7 +40,7 @@ class CountingEncoder(CLIPImageEncoder):
 
     def transform(self, X):  # noqa: D102
         note(self.log, _loading, "_load")
-        note(self.log, words, "embed_names")
+        note(self.log, words, "_embed")
         return super().transform(X)
 
     def _encode(self, images):
@@ -55,7 +55,7 @@ def note(log: str, module, name: str) -> None:
         return
 
     def noting(*arguments, **options):
-        if name != "embed_names" or len(arguments[1]) > 1000:  # not the names of classes
+        if name != "_embed" or len(arguments[1]) > 1000:  # not the names of classes
             write(log, name, 1)
         return function(*arguments, **options)
 
@@ -102,11 +102,11 @@ def main() -> None:
             counts = Counter(map(tuple, map(str.split, Path(folder, "log").read_text().splitlines())))
             per = {
                 what: sorted((n for (name, _), n in counts.items() if name == what), reverse=True)
-                for what in ("_load", "embed_names", "image")
+                for what in ("_load", "_embed", "image")
             }
             show(
                 backend=backend, n_jobs=n_jobs, images=N,
-                model_loads_per_process=per["_load"], word_lists_embedded=sum(per["embed_names"]),
+                model_loads_per_process=per["_load"], word_lists_embedded=sum(per["_embed"]),
                 images_encoded=sum(per["image"]), wall_s=round(time.perf_counter() - start, 1),
                 cpu_s=round(now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime, 1),
                 scores=done.stdout.strip(),

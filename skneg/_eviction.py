@@ -20,6 +20,11 @@ _ROOM = 0.9  # of the limit is left: to look at each file takes time, and is not
 _STALE = 3600  # seconds after which nobody is still writing a file
 
 
+def cache_folder() -> Path:
+    """Where skneg keeps what it can make again."""
+    return Path(os.environ.get("SKNEG_CACHE") or Path.home() / ".cache" / "skneg")
+
+
 def size_limit() -> int:
     """Bytes that a cache may take: those of the environment variable ``SKNEG_CACHE_SIZE``, or 10 GiB.
 

@@ -8,18 +8,22 @@ of the digest. So the checksum lies at a fixed place, and is compared before any
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ._forks import after_fork
+from ._json import MAX_VALUES, parse_json
 from .errors import InputTypeError, PersistenceError
 
 try:
@@ -34,6 +38,25 @@ _BLANK = b"0" * 64
 
 UNFINISHED = ".unfinished"
 
+# Bytes of a whole file: 2.6 million training images of 768 float32 each.
+LARGEST_FILE = 2**33
+
+# Bytes of a list of images, a table or a JSON file: a million lines of 64 characters.
+LARGEST_TEXT = 2**26
+
+# Bytes of a header: 16 for each value that it may have. Readers of safetensors take up to 100 million.
+_LONGEST_HEADER = 16 * MAX_VALUES
+
+# A pipe without a writer would block `open` for ever, and so would some devices; Windows has no such flags.
+_AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+
+_KINDS = {
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFDIR: "a folder",
+}
 _held: set[int] = set()  # descriptors of files that are locked, or waited for
 
 
@@ -59,6 +82,49 @@ def as_path(path: Any) -> Path:
         return Path(path).expanduser()
     except RuntimeError as error:  # "~nobody"
         raise PersistenceError(f"path={path!r} cannot be used: {error}") from error
+
+
+def open_regular(path: str | os.PathLike | bytes) -> BufferedReader:
+    """`open` for reading bytes, of regular files and links to them: nothing else is opened or waited for.
+
+    Raises
+    ------
+    OSError
+        If there is no such file, it cannot be read, or it is a folder (`IsADirectoryError`), a pipe, a socket
+        or a device, such as ``/dev/zero``, which has no end.
+    """
+    return open(path, "rb", opener=_open_at_once)
+
+
+def _open_at_once(path: Any, flags: int) -> int:
+    _check_regular(os.stat(path), path)  # some devices do something when they are opened, such as tapes
+    descriptor = os.open(path, flags | _AT_ONCE)
+    try:
+        _check_regular(os.fstat(descriptor), path)  # it may be another one by now
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _check_regular(status: os.stat_result, path: Any) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        code = errno.EISDIR if stat.S_ISDIR(status.st_mode) else errno.EINVAL
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
+        raise OSError(code, f"It is {kind}, not a regular file", os.fsdecode(path))
+
+
+def read_regular(path: str | os.PathLike, largest: int = LARGEST_TEXT) -> bytes:
+    """All bytes of a regular file of at most `largest` bytes; an `OSError` says what is wrong."""
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > largest:
+            raise OSError(errno.EFBIG, f"It has {size} bytes, more than {largest}", os.fsdecode(path))
+        # Some files, as below /proc, say that they are empty, and have no end.
+        data = file.read(size + 1) or b""
+    if len(data) > size:
+        raise OSError(errno.EFBIG, f"It has more than the {size} bytes that it says", os.fsdecode(path))
+    return data
 
 
 def check_target(path: Any) -> Path:
@@ -88,12 +154,24 @@ def check_target(path: Any) -> Path:
 
 
 def pack(header: dict[str, Any], tensors: dict[str, np.ndarray]) -> bytearray:
-    """The bytes of a file."""
+    """The bytes of a file.
+
+    Raises
+    ------
+    PersistenceError
+        If it would be larger than `unpack` reads.
+    """
     from safetensors.numpy import save
 
     data = bytearray(save(tensors, metadata={"skneg": _BLANK.decode() + json.dumps(header)}))
     if not _is_marked(data):
         raise PersistenceError("this version of safetensors writes its header in an unknown order.")
+    if len(data) > LARGEST_FILE:
+        raise PersistenceError(f"it would take {len(data)} bytes, more than the {LARGEST_FILE} of a file.")
+    try:
+        _header(data)
+    except ValueError as error:
+        raise PersistenceError(f"its header would not be read again: {error}.") from error
     data[_DIGEST] = _digest(data)
     return data
 
@@ -107,7 +185,7 @@ def unpack(data: bytes, name: str) -> tuple[dict[str, Any], dict[str, np.ndarray
         If it is not a file of skneg, or damaged.
     """
     if not _is_marked(data):
-        raise PersistenceError(f"{name} is not a file of skneg, or its beginning is damaged.")
+        raise _unmarked(name)
     if _digest(data) != data[_DIGEST]:
         raise PersistenceError(
             f"{name} is damaged: its sha256 is not the recorded one. Copy it again, or save it anew."
@@ -115,9 +193,8 @@ def unpack(data: bytes, name: str) -> tuple[dict[str, Any], dict[str, np.ndarray
     from safetensors.numpy import load
 
     try:
-        header_length = int.from_bytes(data[:8], "little")
-        metadata = json.loads(data[8 : 8 + header_length])["__metadata__"]["skneg"]
-        header = json.loads(metadata[len(_BLANK) :])
+        header = _header(data)
+        # It compares the places of all tensors with the length of the data before it makes any.
         tensors = {key: value.copy() for key, value in load(bytes(data)).items()}
     except MemoryError:
         raise
@@ -130,26 +207,41 @@ def unpack(data: bytes, name: str) -> tuple[dict[str, Any], dict[str, np.ndarray
     return header, tensors
 
 
-def read_bytes(path: str | os.PathLike) -> bytes:
-    """The bytes of a finished file."""
+def read_bytes(path: str | os.PathLike, largest: int = LARGEST_FILE) -> bytes:
+    """The bytes of a finished file, of at most `largest` bytes."""
+    source = _finished(path)
+    try:
+        return read_regular(source, largest)
+    except FileNotFoundError as error:
+        raise PersistenceError(f"{source} does not exist.") from error
+    except OSError as error:
+        raise PersistenceError(f"{source} cannot be read ({error}).") from error
+
+
+def read_sealed(path: str | os.PathLike) -> bytes:
+    """The bytes of a file that begins as one of skneg's; of another one, however large, only these few."""
+    source = _finished(path)
+    head = None
+    with contextlib.suppress(OSError), open_regular(source) as file:  # `read_bytes` says what is wrong
+        head = file.read(_DIGEST.stop + 1) or b""
+    if head is not None and not _is_marked(head):
+        raise _unmarked(str(source))
+    return read_bytes(source)
+
+
+def _finished(path: str | os.PathLike) -> Path:
     source = as_path(path)
     if source.name.endswith(UNFINISHED):
         raise PersistenceError(f"{source} is what an interrupted save left behind; delete it.")
-    try:
-        if not source.is_file():
-            raise PersistenceError(f"{source} does not exist or is not a file.")
-        return source.read_bytes()
-    except OSError as error:
-        if isinstance(error, PersistenceError):
-            raise
-        raise PersistenceError(f"{source} cannot be read ({error}).") from error
+    return source
 
 
 def write_bytes(path: str | os.PathLike, data: bytes | bytearray, durable: bool = True) -> None:
     """Write a file in whole or not at all, whatever happens in between.
 
-    A file that is there keeps its permissions. `durable` also waits for the disk, for files that cannot
-    be made again: it survives a power cut.
+    A file that is there keeps its permissions. `durable` is for files that cannot be made again: it waits for
+    the disk, so that they survive a power cut, and writes where a link leads, as `open` would. Without it a
+    link is replaced, since whoever can write to a cache should not choose another file.
 
     Raises
     ------
@@ -157,11 +249,11 @@ def write_bytes(path: str | os.PathLike, data: bytes | bytearray, durable: bool 
         If it cannot be written, or there is a folder, a device, a pipe or a socket; what was there before
         is then still there.
     """
-    target = Path(os.path.realpath(as_path(path)))  # through links, as `open` would
+    target = Path(os.path.realpath(as_path(path))) if durable else as_path(path)
     # Unique, so that two processes do not write into each other's; hidden from "*.skneg".
     unfinished = target.with_name(f".{target.name}.{secrets.token_hex(8)}{UNFINISHED}")
     try:
-        is_there = target.exists()
+        is_there = not target.is_symlink() and target.exists()
         if is_there and not target.is_file():
             # Renaming would put the file in its place, and break what else uses it.
             raise PersistenceError(f"{target} is not a regular file, and is not replaced by one.")
@@ -186,6 +278,20 @@ def write_bytes(path: str | os.PathLike, data: bytes | bytearray, durable: bool 
         ) from error
     if durable:
         _sync_folder(target.parent)
+
+
+def _unmarked(name: str) -> PersistenceError:
+    return PersistenceError(f"{name} is not a file of skneg, or its beginning is damaged.")
+
+
+def _header(data: bytes | bytearray) -> Any:
+    """What the header of a file says, read only where it is of a sensible size; a `ValueError` else."""
+    length = int.from_bytes(data[:8], "little")
+    if length > min(_LONGEST_HEADER, len(data) - 8):
+        raise ValueError(f"a header of {length} bytes is more than there is, or than {_LONGEST_HEADER}")
+    # A tensor takes 8 values of the outer header: its name, its type, its shape, and where it lies.
+    metadata = parse_json(data[8 : 8 + length], "the header")["__metadata__"]["skneg"]
+    return parse_json(metadata[len(_BLANK) :], "the header")
 
 
 def _is_marked(data: bytes | bytearray) -> bool:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _SUFFIX = ".safetensors"
 _FORMAT = 1  # of entries: versions of skneg that write others do not meet in a folder
 _ENTRY = re.compile(rf"[0-9a-f]{{62}}{_SUFFIX}|\..*{UNFINISHED}")  # what may be removed
+_LARGEST_ENTRY = 2**26  # bytes: 8,000 patches of 2,048 float32 each
 _CHUNK = 512  # images encoded between two writes: what an interrupted run loses
 
 
@@ -108,6 +109,8 @@ class EmbeddingCache:
         ------
         ImageError
             If an image cannot be read; has its ``index``.
+        PersistenceError
+            If the folder holds embeddings of different shapes, which skneg never writes.
         """
         keys = _keys(images)
         position = {key: i for i, key in reversed(list(enumerate(keys)))}
@@ -125,6 +128,10 @@ class EmbeddingCache:
                     self._put_all(chunk, encoded, troubles)
         if troubles:
             self._warn(f"{troubles[0]} ({len(troubles)} such cases)" if troubles[1:] else troubles[0])
+        if len(shapes := {kept.shape for kept in found.values() if kept is not None}) > 1:
+            raise PersistenceError(
+                f"{self.folder} holds embeddings of different shapes ({sorted(shapes)}): delete it."
+            )
         return np.stack([found[key] for key in keys])  # type: ignore[misc]  # none is None any more
 
     def get(self, key: str) -> np.ndarray | None:
@@ -140,7 +147,7 @@ class EmbeddingCache:
         if not path.exists():
             return None
         try:
-            data = read_bytes(path)
+            data = read_bytes(path, _LARGEST_ENTRY)
         except PersistenceError as error:  # too many open files, a network drive that is away
             if path.exists():  # else it was removed to make room
                 troubles.append(f"{error} It is left as it is, and the image is encoded again.")
@@ -149,13 +156,16 @@ class EmbeddingCache:
             header, tensors = unpack(data, str(path))
             if header != self._header(key):
                 raise PersistenceError(f"{path} is the embedding of another image.")
+            embedding = tensors.get("embedding", np.empty(0))
+            if embedding.size == 0 or embedding.dtype.kind != "f" or not np.isfinite(embedding).all():
+                raise PersistenceError(f"{path} holds no embedding.")
         except PersistenceError as error:
             troubles.append(f"{error} The image is encoded again.")
             with contextlib.suppress(OSError):
                 path.unlink()
             return None
         used_now(path)
-        return tensors["embedding"]
+        return embedding
 
     def put(self, key: str, embedding: np.ndarray) -> None:
         """Keep the embedding of the image with a `content_key`.

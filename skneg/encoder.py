@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from ._sklearn import DOC_LINK
 from ._utils import check_at_least
 from .errors import InputError
-from .images import as_image_sequence
+from .images import MAX_PIXELS, as_image_sequence
 
 if TYPE_CHECKING:
     from .backbone import Backbone
@@ -38,6 +38,10 @@ class CLIPImageEncoder(TransformerMixin, BaseEstimator):
         A folder that keeps embeddings by the content of the image and the weights of the model, so that
         an image is encoded once, however often and by however many processes it is asked for; see
         `skneg.cache.EmbeddingCache`. Large JPEG files are then decoded at full size. None keeps none.
+    max_pixels : int, default=178_956_970
+        An image that has more pixels is refused before it is decoded: it may be a small file that fills the
+        memory. Pillow needs 4 bytes for each, and up to 8 images are decoded at a time; a service should set
+        what its images have.
     verbose : bool, default=False
         Whether to show a progress bar.
 
@@ -67,6 +71,7 @@ class CLIPImageEncoder(TransformerMixin, BaseEstimator):
         batch_size: int = 64,
         local: bool = False,
         cache: str | os.PathLike | None = None,
+        max_pixels: int = MAX_PIXELS,
         verbose: bool | int = False,
     ) -> None:
         self.model = model
@@ -76,6 +81,7 @@ class CLIPImageEncoder(TransformerMixin, BaseEstimator):
         self.batch_size = batch_size
         self.local = local
         self.cache = cache
+        self.max_pixels = max_pixels
         self.verbose = verbose
 
     def fit(self, X: Any, y: Any = None) -> Self:
@@ -116,7 +122,7 @@ class CLIPImageEncoder(TransformerMixin, BaseEstimator):
         BackboneError
             If the model cannot be had.
         """
-        images = as_image_sequence(X)
+        images = as_image_sequence(X, self.max_pixels)
         check_at_least("batch_size", self.batch_size, 1, Integral)
         if self.cache is None:
             return self._encode(images)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 
-from ._eviction import make_room, size_limit, space, used_now, why_not_kept
+from ._eviction import cache_folder, make_room, size_limit, space, used_now, why_not_kept
 from ._files import alone, pack, read_bytes, unpack, write_bytes
 from ._mining import row_quantile
 from ._progress import progress_bar
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 WordBank = Sequence[str] | Mapping[str, np.ndarray] | tuple[Sequence[str], np.ndarray]
 
 _FORMAT = 1  # of kept word lists: versions of skneg that write others do not meet in a folder
+_LONGEST_HEAD = 2**12  # bytes of a file of word embeddings before the embeddings
 _AT_A_TIME = 4096  # words between two steps of a progress bar
 _SHIPPED = ("nouns", "adjectives", "nouns and adjectives")
 _ADJECTIVE_TEMPLATE = "this is a {} photo"
@@ -130,9 +130,10 @@ def _made_once(
     facts = [_FORMAT, tower, list(words), list(templates)]
     key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
     file = cache_folder() / "words" / f"{key}.safetensors"
+    shape = (len(words), backbone.text_tower.embed_dim)
     # Of jobs that start at the same time one embeds the list, and the others read it.
     with alone(cache_folder() / ".lock"):
-        embeddings = _read_kept(file, key)
+        embeddings = _read_kept(file, key, shape)
         if embeddings is None:
             try:
                 embeddings = _embed(backbone.text_tower, words, templates, True, verbose)
@@ -153,18 +154,16 @@ def _made_once(
     return embeddings
 
 
-def cache_folder() -> Path:
-    """Where skneg keeps what it can make again."""
-    return Path(os.environ.get("SKNEG_CACHE") or Path.home() / ".cache" / "skneg")
-
-
-def _read_kept(file: Path, key: str) -> np.ndarray | None:
+def _read_kept(file: Path, key: str, shape: tuple[int, int]) -> np.ndarray | None:
     if not file.exists():
         return None
     try:
-        header, tensors = unpack(read_bytes(file), str(file))
+        data = read_bytes(file, largest=_LONGEST_HEAD + 2 * shape[0] * shape[1])
+        header, tensors = unpack(data, str(file))
+        kept = tensors["words"]
         used_now(file)
-        return tensors["words"] if header == {"key": key} else None
+        is_right = header == {"key": key} and kept.shape == shape and kept.dtype == np.float16
+        return kept if is_right and np.isfinite(kept).all() else None
     except (PersistenceError, KeyError) as error:
         logging.getLogger(__name__).info("word embeddings are made again: %s", error)
         return None

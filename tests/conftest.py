@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -68,6 +69,36 @@ def mixed(scenes, strange_scenes):
 @pytest.fixture(scope="session")
 def mixed_embeddings(mixed):
     return CLIPImageEncoder(model="skneg-tiny").transform(mixed[0]), mixed[1]
+
+
+@pytest.fixture
+def no_files(tmp_path):
+    """Paths that are no regular files, by what they are."""
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("this system has no pipes with names")
+    folder = tmp_path / "no files"
+    folder.mkdir()
+    os.mkfifo(folder / "a pipe")
+    (folder / "a folder").mkdir()
+    (folder / "a loop").symlink_to(folder / "a loop")
+    (folder / "a link").symlink_to("/dev/zero")
+    # pytest-socket refuses the class of sockets itself, also for one that reaches no network.
+    run_python("import socket; socket.socket(socket.AF_UNIX).bind('a socket')", cwd=folder)
+    return {"a device": Path("/dev/zero"), **{path.name: path for path in folder.iterdir()}}
+
+
+@pytest.fixture
+def at_once():
+    """Ends a test that waits for something which never comes."""
+
+    def give_up(*_):
+        pytest.fail("this waits for ever")  # no Exception, which a reader would make one of its own
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(60)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 def run_python(code, cwd=None):

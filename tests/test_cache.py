@@ -4,13 +4,12 @@ import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from skneg import CLIPImageEncoder
+from skneg import CLIPImageEncoder, _files
 from skneg.backbone import load_backbone
 from skneg.cache import CacheWarning, EmbeddingCache, content_key, encoding_of
 from skneg.errors import ImageError, InputError, InputTypeError, PersistenceError
@@ -160,11 +159,11 @@ def test_an_entry_that_cannot_be_read_for_now_is_kept(cache, images, monkeypatch
     cache.encode_through(images, Tower())
     before, tower = {path: path.read_bytes() for path in entries(cache)}, Tower()
 
-    def no_more_files(_):
+    def no_more_files(*_):
         raise OSError(errno.EMFILE, "Too many open files")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "read_bytes", no_more_files)
+        patch.setattr(_files, "read_regular", no_more_files)
         key = content_key(images[0])
         with pytest.warns(CacheWarning, match=r"Too many open files.*left as it is"):
             assert cache.get(key) is None
@@ -314,7 +313,7 @@ class TestLimit:
     ):
         cache.encode_through(images, Tower())
 
-        def removed(path):
+        def removed(path, *_):
             path.unlink()
             raise PersistenceError("it does not exist")
 

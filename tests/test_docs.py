@@ -213,3 +213,9 @@ class TestPictures:
         drawn = runpy.run_path(str(ROOT / "docs" / "pictures.py"))["DECISIONS"]
         text = (ROOT / "docs" / "how-it-decides.md").read_text()
         assert set(re.findall(r"images/how-it-decides/([\w-]+)\.png", text)) == set(drawn)
+
+
+def test_the_performance_page_has_the_figures_that_were_measured():
+    page = runpy.run_path(str(ROOT / "benchmarks" / "run.py"))["page"]
+    stored = (ROOT / "docs" / "performance.md").read_text()
+    assert stored == page(), "out of date: run `python benchmarks/run.py --page`"

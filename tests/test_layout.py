@@ -28,6 +28,7 @@ FLOORS = [
         "_mining",
         "_texts",
         "_sklearn",
+        "_json",
         "_files",
         "_eviction",
         "_registry",

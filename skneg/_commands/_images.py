@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -10,9 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
+from .._files import read_regular
 from ..datasets import list_images, load_image_folder
 from ..errors import InputError
 from ..images import unreadable
+
+_LONGEST_PATH = 2**16  # characters; systems take 4,096 or 32,767
 
 
 def unlabelled(source: str, on_error: str) -> list[Path]:
@@ -32,11 +36,10 @@ def labelled(source: str, on_error: str) -> tuple[list[Path], np.ndarray, np.nda
 
 def _table(file: Path) -> tuple[list[Path], np.ndarray, np.ndarray | None]:
     try:
-        with file.open(newline="", encoding="utf-8-sig") as lines:
-            rows = csv.DictReader(lines)
-            columns = list(rows.fieldnames or [])
-            listed = list(rows)
-    except (UnicodeDecodeError, csv.Error) as error:
+        rows = csv.DictReader(io.StringIO(read_regular(file).decode("utf-8-sig"), newline=""))
+        columns = list(rows.fieldnames or [])
+        listed = list(rows)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{file} is no CSV table in UTF-8: {error}") from error
     for name in ("path", "label"):
         if name not in columns:
@@ -57,11 +60,19 @@ def expanded(items: Iterable[str]) -> Iterator[Path]:
     """The files that arguments name: themselves, those below folders, those on standard input."""
     for item in items:
         if item == "-":
-            yield from (Path(line.rstrip("\r\n")) for line in sys.stdin if line.strip())
+            yield from (Path(line) for line in _lines_of_input() if line.strip())
         elif Path(item).is_dir():
             yield from list_images(item)
         else:
             yield Path(item)
+
+
+def _lines_of_input() -> Iterator[str]:
+    """Lines of standard input, without the whole of it in memory, even where it has no ends of lines."""
+    while line := sys.stdin.readline(_LONGEST_PATH):
+        if len(line) == _LONGEST_PATH and not line.endswith("\n"):
+            raise InputError(f"standard input has a line of {_LONGEST_PATH} characters or more: no path.")
+        yield line.rstrip("\r\n")
 
 
 def _kept(paths: list[Path], on_error: str) -> np.ndarray:

@@ -19,11 +19,13 @@ from .._utils import did_you_mean
 from ..errors import BackboneError, InputError
 from ._download import announce_download
 from ._fingerprint import checksum_of_text, hash_weights, settings_of
+from ._folder import build
 from ._forked import prepare_for_forks, refuse_gpu_after_fork
 from ._image_tower import ImageTower
 from ._own_randomness import OwnRandomness
 from ._text_tower import TextTower
 from ._tiny import TINY_NAME, verified_tiny_folder
+from ._weights import check_weights
 
 # The weights the paper uses, for users who name the architecture alone.
 DEFAULT_PRETRAINED = {"ViT-B-16": "laion2b_s34b_b88k"}
@@ -88,7 +90,8 @@ def load_backbone(
     ----------
     model : str, default="ViT-B-16"
         ``"skneg-tiny"`` (ships with skneg), an open_clip model name, ``"hf-hub:<id>"`` or
-        ``"local-dir:<folder>"``.
+        ``"local-dir:<folder>"``. Nothing in a folder is run, and what its configuration may say is a list:
+        docs/security.md.
     pretrained : str, optional
         A pretrained tag of open_clip or a checkpoint file, for plain model names. None means
         ``"laion2b_s34b_b88k"`` for ViT-B-16, as in the paper; other names need one. A bare checkpoint
@@ -182,16 +185,8 @@ def _load(model: str, pretrained: str | None, device: torch.device, dtype: torch
         announce_download(source, pretrained)
     try:
         with OwnRandomness(), _quiet_open_clip(), _from_cache_alone() if is_cut_off else nullcontext():
-            network = open_clip.create_model(
-                source,
-                pretrained=pretrained,
-                device="cpu",
-                precision="fp32",
-                require_pretrained=True,
-                weights_only=True,
-            )
-            tokenizer = open_clip.get_tokenizer(source)
-    except MemoryError:
+            network, tokenizer = build(source) if has_schema else _create(source, pretrained)
+    except (MemoryError, BackboneError):
         raise
     except Exception as error:  # open_clip raises a dozen types for what is one fact: no such model
         if is_cut_off:
@@ -209,6 +204,21 @@ def _load(model: str, pretrained: str | None, device: torch.device, dtype: torch
         image_tower=ImageTower(network, device, dtype),
         text_tower=TextTower(network, tokenizer, device, dtype),
     )
+
+
+def _create(source: str, pretrained: str | None) -> tuple[Any, Any]:
+    """The network and the tokenizer of one of open_clip's own models."""
+    if pretrained is not None and os.path.isfile(pretrained):
+        check_weights(pretrained)
+    network = open_clip.create_model(
+        source,
+        pretrained=pretrained,
+        device="cpu",
+        precision="fp32",
+        require_pretrained=True,
+        weights_only=True,
+    )
+    return network, open_clip.get_tokenizer(source)
 
 
 def _hub_answers() -> bool:

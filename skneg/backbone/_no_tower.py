@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import os
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +18,12 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import nn
 
-from .._files import write_bytes
+from .._files import open_regular, write_bytes
 from .._forks import ForkLock
 from ..errors import BackboneError, InputError, InputTypeError
 from ._loading import Backbone
 from ._text_tower import TextTower
+from ._weights import check_weights, is_held, read_pickled
 
 # What a text tower learns; the published checkpoint has each part as `<part>_no`.
 _PARTS = ("transformer", "token_embedding", "positional_embedding", "ln_final", "text_projection")
@@ -96,11 +96,12 @@ def load_no_tower(backbone: Backbone, checkpoint: str | os.PathLike) -> NoTower:
     """
     path = _as_path(checkpoint, "checkpoint").absolute()
     try:
-        status = path.stat()
-    except OSError as error:
+        with open_regular(path) as file:
+            status = os.fstat(file.fileno())
+    except FileNotFoundError as error:
         raise BackboneError(f"There is no checkpoint {str(path)!r} ({error}). {_HELP}") from error
-    if not path.is_file():
-        raise BackboneError(f"{str(path)!r} is not a file. {_HELP}")
+    except OSError as error:
+        raise BackboneError(f"The checkpoint {str(path)!r} cannot be read ({error}). {_HELP}") from error
     stamp = (status.st_mtime_ns, status.st_size)
     with _lock.held():
         known = _loaded.get((backbone, path))
@@ -165,9 +166,10 @@ def _weights(tower: TextTower) -> dict[str, torch.Tensor]:
 def _read(path: Path) -> dict[str, Any]:
     try:
         if path.suffix == ".safetensors":
+            check_weights(path)
             with safe_open(path, framework="pt") as file:
                 return {key: file.get_tensor(key) for key in file.keys() if "_no" in key}  # noqa: SIM118
-        held = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        held = read_pickled(path)
     except MemoryError:
         raise
     except Exception as error:  # readers raise a dozen types for what is one fact: not such a file
@@ -212,6 +214,10 @@ def _check_weight(state: dict[str, Any], key: str, shape: tuple[int | None, ...]
         wanted = tuple("any" if n is None else n for n in shape)
         raise BackboneError(
             f"In the checkpoint {str(path)!r}, {key!r} has shape {found}; this model needs {wanted}."
+        )
+    if not is_held(value):
+        raise BackboneError(
+            f"In the checkpoint {str(path)!r}, {key!r} has fewer numbers than its shape says."
         )
     if not bool(torch.isfinite(value).all()):
         raise BackboneError(f"In the checkpoint {str(path)!r}, {key!r} holds NaN or infinite values.")

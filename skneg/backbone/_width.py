@@ -7,6 +7,7 @@ from pathlib import Path
 
 import open_clip
 
+from ._folder import config_of
 from ._loading import load_backbone
 from ._tiny import TINY_FOLDER, TINY_NAME
 
@@ -30,6 +31,8 @@ def embedding_width(model: str, pretrained: str | None = None) -> int:
     if source.startswith("local-dir:"):
         source = f"local-dir:{Path(source.removeprefix('local-dir:')).expanduser()}"
     with suppress(Exception):  # open_clip raises a dozen types for what is one fact: no such model
+        if source.startswith(("local-dir:", "hf-hub:")):
+            return int(config_of(source)["model_cfg"]["embed_dim"])
         config = open_clip.get_model_config(source) or open_clip.get_model_config(source.replace("/", "-"))
         return int(config["embed_dim"])
     return load_backbone(model, pretrained, device="cpu").text_tower.embed_dim

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from .._files import read_regular
+from .._json import parse_json
 from ..datasets import list_images, load_image_folder, load_image_list
 from ..datasets._folders import is_entry, read_lines
 from ..errors import InputError
@@ -196,6 +197,6 @@ def _are_texts(value: Any) -> bool:
 def read_json(file: Path) -> Any:
     """What a JSON file holds; an error that names it where it cannot be read."""
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        return parse_json(read_regular(file), "the file")
     except (OSError, ValueError) as error:
         raise InputError(f"{str(file)!r} cannot be read as JSON: {error}") from error

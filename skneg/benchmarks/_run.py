@@ -23,7 +23,7 @@ from ..cache import encoding_of
 from ..encoder import CLIPImageEncoder
 from ..errors import BackboneError, CalibrationWarning, ImageError, InputError, SknegError
 from ..metrics import auroc, fpr_at_tpr
-from ._data import check_data
+from ._data import check_data, read_json
 from ._detectors import DetectorSpec, describe, find_detectors
 from ._figures import draw_figures
 from ._protocols import Experiment, Protocol, find_protocol
@@ -248,7 +248,7 @@ class _Run:
         key = joblib.hash([facts, encoding_of(encoder.backbone()), met, task.class_names, task.n_trained])
         file = self.out / "cells" / f"{key}.json"
         if file.is_file():
-            return json.loads(file.read_text(encoding="utf-8"))
+            return read_json(file)
         try:
             rows = [{**facts, **row} for row in self._measure(task, spec, seed, detector, drawn)]
         except SknegError as error:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .._files import open_regular
 from ..datasets import list_images, load_image_folder
 from ..datasets._folders import read_lines
 from ..errors import InputError
@@ -102,7 +103,7 @@ def feature_tasks(protocol: Protocol, root: Path) -> list[Task]:
     folder = root / "clip-vitb32-features"
     first, others, _ = load_split(root, "Split-4")
     order = sorted([*first, *others])
-    with np.load(folder / "imagenet.npz") as arrays:
+    with open_regular(folder / "imagenet.npz") as file, np.load(file) as arrays:
         pool, test = (
             numbered(
                 part, embeddings=arrays[part].astype(np.float32), labels=np.array(order)[arrays[f"{part}_y"]]
@@ -110,9 +111,9 @@ def feature_tasks(protocol: Protocol, root: Path) -> list[Task]:
             for part in ("train", "test")
         )
         names = dict(zip(order, distinct_names(arrays["class_names"].tolist()), strict=True))
-    with np.load(folder / "ood.npz") as arrays:
+    with open_regular(folder / "ood.npz") as file, np.load(file) as arrays:
         sets = {"dtd": numbered("dtd", embeddings=arrays["dtd"].astype(np.float32))}
-    with np.load(folder / "word_bank.npz") as arrays:
+    with open_regular(folder / "word_bank.npz") as file, np.load(file) as arrays:
         # "peeler_(tool_for_fruit_and_vegetables)" is more than the student tower can read.
         words = unlike([word.split("_(")[0].replace("_", " ") for word in arrays["names"].tolist()], ())
     tasks = []

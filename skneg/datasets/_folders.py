@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .._files import read_regular
 from .._utils import warn
 from ..errors import InputError, InputTypeError, InputWarning
 from ..images import image_suffixes
@@ -49,7 +50,8 @@ def _scan(folder: str | os.PathLike) -> tuple[Path, list[Path], list[Path]]:
     except TypeError as error:
         raise InputTypeError(f"folder is {folder!r}, expected a path.") from error
     if not root.is_dir():
-        raise InputError(f"The folder {str(root)!r} does not exist.")
+        what = "is not a folder" if root.exists() else "does not exist"
+        raise InputError(f"The folder {str(root)!r} {what}.")
     suffixes = image_suffixes()
     images: list[Path] = []
     others: list[Path] = []
@@ -85,6 +87,13 @@ def _is_hidden(name: str) -> bool:
     return name.startswith(".") or name in _OF_SYSTEMS
 
 
+def _is_folder(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself: who reads it says so
+        return False
+
+
 def _files_below(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
     # Only a way back up is not taken: two class folders may be links to one folder.
     real = os.path.realpath(folder)
@@ -92,7 +101,7 @@ def _files_below(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
         return
     try:
         with os.scandir(folder) as entries:  # knows folders without asking the disk for every file
-            is_folder = {entry.name: entry.is_dir() for entry in entries if not _is_hidden(entry.name)}
+            is_folder = {entry.name: _is_folder(entry) for entry in entries if not _is_hidden(entry.name)}
     except OSError as error:
         raise InputError(f"The folder {str(folder)!r} cannot be read: {error}") from error
     names = sorted(is_folder)
@@ -140,7 +149,7 @@ def load_image_folder(folder: str | os.PathLike) -> tuple[list[Path], np.ndarray
         classes = {
             entry.name
             for entry in entries
-            if entry.is_dir()
+            if _is_folder(entry)
             and not _is_hidden(entry.name)
             and not root.resolve().is_relative_to(
                 Path(entry).resolve()  # a link that leads back
@@ -212,6 +221,6 @@ def is_entry(line: str) -> bool:
 def read_lines(file: str | os.PathLike) -> list[str]:
     """The lines of a UTF-8 text file; an `InputError` that names it where it cannot be read."""
     try:
-        return Path(file).expanduser().read_text(encoding="utf-8-sig").splitlines()
+        return read_regular(Path(file).expanduser()).decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"The file {str(file)!r} cannot be read as UTF-8 text: {error}") from error

@@ -12,6 +12,7 @@ from typing import Any
 
 from sklearn.utils.validation import check_is_fitted
 
+from .._json import parse_json
 from .._utils import check_at_least, require
 from ..datasets import list_images
 from ..errors import InputError
@@ -20,6 +21,7 @@ from ..persistence import load
 from ._worker import COLUMNS, Worker
 
 _WAY_OUT = "pip install 'skneg[ray]'"
+_LARGEST_JOB = 2**12  # bytes of the file that says whose answers they are
 _OTHERS = 2  # CPUs that Ray Data needs beside workers: to read or write, and to leave out what is done
 
 
@@ -179,7 +181,11 @@ def _check_same(files: Any, file: str, detector: Any, column: str, key: str) -> 
     }
     if files.get_file_info(file).is_file:
         with files.open_input_stream(file) as stream:
-            before = json.loads(stream.read())
+            try:
+                before = parse_json(stream.read(_LARGEST_JOB), file)
+            except ValueError as error:
+                raise InputError(f"{error}: take another folder as out, or delete that one.") from error
+        before = before if isinstance(before, dict) else {}
         if differ := [name for name in job if job[name] != before.get(name)]:
             raise InputError(
                 f"{file} says that the answers there are of another {' and another '.join(differ)}: take "

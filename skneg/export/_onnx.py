@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from .._files import check_target, read_bytes, write_bytes
+from .._files import LARGEST_TEXT, check_target, read_bytes, write_bytes
 from .._registry import DETECTORS, detector_class
 from .._utils import scaled_rows
 from ..errors import InputError, PersistenceError
@@ -193,7 +193,7 @@ def _facts(detector: Any, state: Any, backbone: Any) -> dict[str, Any]:
 def _write(target: Path, model: bytes, facts: bytes) -> None:
     """Both files, or none: where the second cannot be written the first is as it was."""
     beside = target.with_name(f"{target.name}.json")  # animals.v1 and animals.v2 have one each
-    before = read_bytes(beside) if beside.is_file() else None
+    before = read_bytes(beside, LARGEST_TEXT) if beside.is_file() else None
     if before is not None and b'"skneg_version"' not in before:
         raise PersistenceError(f"{beside} is there, and is not skneg's: it would be lost. Move it away.")
     write_bytes(beside, facts)

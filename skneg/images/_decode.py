@@ -7,11 +7,12 @@ import struct
 from collections.abc import Mapping, Sequence
 from functools import cache
 from io import BytesIO
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image
 
+from .._files import open_regular
 from .._forks import ForkLock
 from .._utils import warn
 from ..errors import ImageError, InputError, InputWarning
@@ -31,8 +32,17 @@ _DECODER_ERRORS = (
     OverflowError,
     struct.error,
     Image.DecompressionBombError,
-    Image.DecompressionBombWarning,  # an exception where the user has made warnings errors
+    Warning,  # of large images and damaged metadata: exceptions where the user has made warnings errors
 )
+
+MAX_PIXELS = 178_956_970
+"""Pixels of an image at most, by default: where Pillow refuses too. The largest cameras have 150 million."""
+
+# Bytes that Pillow may need for the pixels of one image, 4 for each, whatever limit of pixels is asked for.
+_MAX_DECODED = 2**32
+
+# Bytes of a file, of which metadata may be most: a TIFF of MAX_PIXELS has at most 8 bytes a pixel.
+_LARGEST_IMAGE = 2**31
 
 # Resizing keeps the aspect ratio before it crops, so a strip one pixel high would fill the memory.
 MAX_ASPECT = 100
@@ -51,7 +61,7 @@ def image_suffixes() -> tuple[str, ...]:
     return tuple(sorted(suffix for suffix, name in known if name in (*FORMATS, "MPO")))
 
 
-def decode_image(item: Any, index: int = 0) -> Image.Image:
+def decode_image(item: Any, index: int = 0, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Decode one image to RGB, upright, with transparency laid on white.
 
     Values of 16 bits are scaled by the range that the file names (TIFF, PGM), else by 2 ** 16. Those that
@@ -70,6 +80,9 @@ def decode_image(item: Any, index: int = 0) -> Image.Image:
         Hugging Face image cell ``{"bytes": ..., "path": ...}``.
     index : int, default=0
         Position in the user's input, for error messages.
+    max_pixels : int, default=178_956_970
+        An image that has more is refused before it is decoded. Pillow refuses more than twice
+        ``PIL.Image.MAX_IMAGE_PIXELS`` as well, and 2 ** 30 is the most.
 
     Returns
     -------
@@ -83,7 +96,7 @@ def decode_image(item: Any, index: int = 0) -> Image.Image:
     """
     if may_be_turned(item):
         warn_of_turns([index])
-    return read_image(item, index)
+    return read_image(item, index, max_pixels=max_pixels)
 
 
 def may_be_turned(item: Any) -> bool:
@@ -104,27 +117,28 @@ def warn_of_turns(rows: Sequence[int], and_more: bool = False) -> None:
     )
 
 
-def read_image(item: Any, index: int, side: int | None = None) -> Image.Image:
+def read_image(item: Any, index: int, side: int | None = None, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """`decode_image` without its warning; a JPEG file may come smaller, with no side below `side` pixels."""
+    limits = max_pixels, side
     if is_cell(item):
         item = item.get("bytes") if item.get("bytes") is not None else item.get("path")
     if isinstance(item, Image.Image):
         with _loading.held():
-            image = _checked(item, index, "PIL image")
+            image = _checked(item, index, "PIL image", max_pixels)
         return image.copy() if image is item else image  # the user may draw on either
     if getattr(item, "ndim", 0) > 1 and hasattr(item, "__array__"):
-        return _checked(_from_array(np.asarray(item), index), index, "array")
+        return _checked(_from_array(np.asarray(item), index), index, "array", max_pixels)
     if isinstance(item, np.bytes_) and os.path.isfile(item):
         item = os.fsdecode(item)  # of an array of paths as bytes
     if isinstance(item, bytes | bytearray | memoryview):
-        return _read(BytesIO(item), index, f"{len(item)} bytes", side)
+        return _read(BytesIO(item), index, f"{len(item)} bytes", *limits)
     if isinstance(item, str | os.PathLike):
         path = os.fspath(item)
         if isinstance(path, str) and "://" in path:
             raise ImageError(
                 f"image {index} is a URL ({path!r}); skneg opens files only: download it first.", index
             )
-        return _read(path, index, repr(path), side)
+        return _read_file(path, index, *limits)
     hint = "; embeddings are one 2-D array: use numpy.stack(X)" if isinstance(item, np.ndarray) else ""
     raise ImageError(
         f"image {index} is a {type(item).__name__}; use a path, bytes, a PIL image or a uint8 array{hint}.",
@@ -137,27 +151,43 @@ def is_cell(item: Any) -> bool:
     return isinstance(item, Mapping) and bool(item) and set(item) <= {"bytes", "path"}
 
 
-def _read(source: Any, index: int, what: str, side: int | None) -> Image.Image:
+def _read_file(path: str | bytes, index: int, max_pixels: int, side: int | None) -> Image.Image:
     try:
-        with opened(source, FORMATS) as image:
-            return _checked(image, index, what, side)
+        with open_regular(path) as file:
+            if (size := os.fstat(file.fileno()).st_size) > _LARGEST_IMAGE:
+                raise ImageError(
+                    f"image {index} ({path!r}) has {size} bytes, more than {_LARGEST_IMAGE}: shrink it.",
+                    index,
+                )
+            return _read(file, index, repr(path), max_pixels, side)
     except ImageError:
         raise
     except FileNotFoundError as error:
-        hint = " Write os.path.expanduser(path) for '~'." if str(source).startswith("~") else ""
-        raise ImageError(f"image {index} ({what}) does not exist.{hint}", index) from error
+        hint = " Write os.path.expanduser(path) for '~'." if os.fsdecode(path).startswith("~") else ""
+        raise ImageError(f"image {index} ({path!r}) does not exist.{hint}", index) from error
+    except (OSError, ValueError) as error:  # NUL in a path is a ValueError
+        is_folder = isinstance(error, IsADirectoryError)
+        hint = ". It is a folder: take skneg.datasets.list_images(folder)" if is_folder else ""
+        reason = f"{type(error).__name__}: {error}{hint}"
+        raise ImageError(f"image {index} ({path!r}) cannot be read: {reason}", index) from error
+
+
+def _read(source: BinaryIO, index: int, what: str, max_pixels: int, side: int | None) -> Image.Image:
+    try:
+        with opened(source, FORMATS) as image:
+            return _checked(image, index, what, max_pixels, side)
+    except ImageError:
+        raise
     except _DECODER_ERRORS as error:
-        hint = _what_else(source)
-        told = str(error).replace(repr(source), "it") if isinstance(source, BytesIO) else str(error)
-        reason = f"{type(error).__name__}: {told}{hint}"
+        told = str(error).replace(repr(source), "it")
+        reason = f"{type(error).__name__}: {told}{_what_else(source)}"
         raise ImageError(f"image {index} ({what}) cannot be read: {reason}", index) from error
 
 
-def _what_else(source: Any) -> str:
-    """What a source is that holds no image."""
+def _what_else(source: BinaryIO) -> str:
+    """What bytes are that hold no image."""
     if not isinstance(source, BytesIO):
-        is_folder = os.path.isdir(source)
-        return ". It is a folder: take skneg.datasets.list_images(folder)" if is_folder else ""
+        return ""
     # Whether there is such a file is nothing to tell whoever sends bytes.
     is_path = source.getvalue()[:4096].lower().endswith(tuple(map(str.encode, image_suffixes())))
     return ". It looks like the path of a file: take os.fsdecode(path)" if is_path else ""
@@ -192,14 +222,16 @@ def to_uint8(dtype: np.dtype) -> str:
     return "X.astype('uint8') * 255" if dtype.kind == "b" else "X.astype('uint8') from 0..255"
 
 
-def _checked(image: Image.Image, index: int, what: str, side: int | None = None) -> Image.Image:
+def _checked(
+    image: Image.Image, index: int, what: str, max_pixels: int, side: int | None = None
+) -> Image.Image:
     width, height = image.size
     if width * height == 0:
         raise ImageError(f"image {index} ({what}) is empty ({width} x {height}).", index)
-    if Image.MAX_IMAGE_PIXELS is not None and width * height > Image.MAX_IMAGE_PIXELS:
+    if width * height > (most := min(max_pixels, _MAX_DECODED // 4)):
         raise ImageError(
-            f"image {index} ({what}) has {width} x {height} pixels, more than "
-            f"PIL.Image.MAX_IMAGE_PIXELS = {Image.MAX_IMAGE_PIXELS}; shrink it first.",
+            f"image {index} ({what}) has {width} x {height} pixels, more than max_pixels = {most}: shrink it "
+            "first, or give max_pixels= to CLIPImageEncoder or skneg.images.as_image_sequence.",
             index,
         )
     if max(width, height) > MAX_ASPECT * min(width, height):

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from .._utils import check_at_least
 from ..errors import ImageError, InputError, InputTypeError
 from ._decode import (
     CHANNELS,
+    MAX_PIXELS,
     check_not_single,
     image_suffixes,
     is_cell,
@@ -109,7 +112,7 @@ def is_embeddings(X: Any) -> bool:
     return False
 
 
-def as_image_sequence(X: Any) -> ImageSequence:
+def as_image_sequence(X: Any, max_pixels: int = MAX_PIXELS) -> ImageSequence:
     """View `X` as a sequence of images without decoding any.
 
     Parameters
@@ -121,6 +124,9 @@ def as_image_sequence(X: Any) -> ImageSequence:
         Also whatever has a length and gives item i as ``X[i]``, such as data sets of torch, torchvision
         and Hugging Face. An item may be a tuple or a row with one image beside labels and names, or with
         one called "image".
+    max_pixels : int, default=178_956_970
+        An image that has more is refused before it is decoded; see `decode_image`. An `ImageSequence` keeps
+        the limit that it has.
 
     Returns
     -------
@@ -133,16 +139,17 @@ def as_image_sequence(X: Any) -> ImageSequence:
     """
     if isinstance(X, ImageSequence):
         return X
+    check_at_least("max_pixels", max_pixels, 1, Integral)
     check_not_single(X)
     if hasattr(X, "tocsr"):
         raise InputTypeError("Sparse data was passed, but embeddings must be dense; use X.toarray().")
     if _is_tensor(X):
         _check_tensor(X)
-        sequence = _of_items(X)
+        sequence = _of_items(X, max_pixels)
     elif isinstance(X, np.ndarray):
-        sequence = _from_ndarray(X)
+        sequence = _from_ndarray(X, max_pixels)
     elif hasattr(X, "to_numpy") and getattr(X, "ndim", None) == 1:
-        sequence = _from_ndarray(X.to_numpy(dtype=object))
+        sequence = _from_ndarray(X.to_numpy(dtype=object), max_pixels)
     elif hasattr(X, "columns"):
         columns = list(X.columns)
         if len(columns) != 1:
@@ -150,9 +157,9 @@ def as_image_sequence(X: Any) -> ImageSequence:
                 f"X is a table with columns {columns[:10]}; pass its image column, such as "
                 f"X[{columns[0] if columns else 'name'!r}], or a table of float embeddings."
             )
-        return as_image_sequence(X[columns[0]])
+        return as_image_sequence(X[columns[0]], max_pixels)
     elif hasattr(X, "__len__") and hasattr(X, "__getitem__") and not isinstance(X, Mapping):
-        sequence = _of_items(X, at_hand=isinstance(X, list | tuple))
+        sequence = _of_items(X, max_pixels, at_hand=isinstance(X, list | tuple))
     else:
         raise InputTypeError(
             f"X is a {type(X).__name__}; expected a sequence of images or a 2-D float array of embeddings"
@@ -180,7 +187,7 @@ def _way_out(X: Any) -> str:
     return ": pass list(X)" if hasattr(X, "__iter__") else ""
 
 
-def _of_items(X: Any, at_hand: bool = False) -> ImageSequence:
+def _of_items(X: Any, max_pixels: int, at_hand: bool = False) -> ImageSequence:
     """A sequence of ``X[0]``, ``X[1]`` and so on; `at_hand` where these take no time."""
     # A warning for all, while in the user's own thread, is better than one from each worker's.
     given = [_given_image(item) for item in X] if at_hand else []
@@ -196,7 +203,7 @@ def _of_items(X: Any, at_hand: bool = False) -> ImageSequence:
         if not at_hand and not warned and may_be_turned(item):  # once: there may be very many
             warned.append(index)
             warn_of_turns(warned, and_more=True)
-        return read_image(item, index, side)
+        return read_image(item, index, side, max_pixels)
 
     paths = [os.fspath(item) if isinstance(item, str | os.PathLike) else "" for item in given]
     return ImageSequence(len(X), load, paths if any(paths) else None, load)
@@ -254,15 +261,15 @@ def _is_image_path(part: Any) -> bool:
     return isinstance(part, str | os.PathLike) and os.path.splitext(part)[1].lower() in image_suffixes()
 
 
-def _from_ndarray(X: np.ndarray) -> ImageSequence:
+def _from_ndarray(X: np.ndarray, max_pixels: int) -> ImageSequence:
     if X.ndim == 2 and X.shape[1] == 1 and X.dtype.kind in "OUST":
         X = X[:, 0]  # one column of a table
     if X.ndim == 1 and X.dtype.kind in "OUST":
-        return _of_items(X, at_hand=X.dtype.kind in "OU")
+        return _of_items(X, max_pixels, at_hand=X.dtype.kind in "OU")
     is_planes = X.ndim == 4 and X.shape[1] in CHANNELS and X.shape[3] not in CHANNELS
     if X.ndim == 4 and X.dtype == np.uint8 and not is_planes:
         _check_range(X)
-        return _of_items(X)
+        return _of_items(X, max_pixels)
     if X.dtype.kind == "c":
         hint = "Complex data not supported"
     elif X.ndim == 1 and X.dtype.kind == "f":

@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 def opened(source: str | bytes | os.PathLike | BinaryIO, formats: Sequence[str]) -> Iterator[Image.Image]:
     """Within this context, an image of a file, of which only the beginning is read.
 
-    Whoever asks must compare its size with a limit: Pillow does not here.
+    Above ``PIL.Image.MAX_IMAGE_PIXELS`` Pillow would warn; above twice that it is refused as by Pillow.
 
     Parameters
     ----------
@@ -28,6 +28,8 @@ def opened(source: str | bytes | os.PathLike | BinaryIO, formats: Sequence[str])
     ------
     UnidentifiedImageError
         If it is of none of the formats.
+    DecompressionBombError
+        If it has too many pixels.
     OSError
         If it cannot be read, and what Pillow's readers raise besides.
     """
@@ -50,7 +52,14 @@ def _identified(file: BinaryIO, formats: Sequence[str]) -> Image.Image:
             continue
         file.seek(0)
         try:
-            return read(file, "")
+            return _not_too_large(read(file, ""))
         except (SyntaxError, IndexError, TypeError, struct.error):  # as in Pillow: another may read it
             continue
     raise UnidentifiedImageError(f"cannot identify image file {getattr(file, 'name', file)!r}")
+
+
+def _not_too_large(image: Image.Image) -> Image.Image:
+    pixels, limit = image.width * image.height, Image.MAX_IMAGE_PIXELS
+    if limit is not None and pixels > 2 * limit:
+        raise Image.DecompressionBombError(f"{pixels} pixels are more than twice MAX_IMAGE_PIXELS = {limit}")
+    return image

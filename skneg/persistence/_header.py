@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .._files import as_path, read_bytes, unpack
+from .._files import as_path, read_sealed, unpack
 from ..errors import PersistenceError
 
 FORMAT = 2
@@ -40,7 +40,7 @@ def read_header(path: str | os.PathLike) -> dict[str, Any]:
 
 def read_file(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The header and the arrays of a file of a format that can be read."""
-    header, tensors = unpack(read_bytes(path), str(path))
+    header, tensors = unpack(read_sealed(path), str(path))
     found = header.get("format")
     if type(found) is not int or found < 1:
         raise PersistenceError(f"{path} has no format version ({found!r}).")

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from .._files import open_regular
 from .._utils import warn
 from ..errors import BackboneError, InputError, PersistenceError, SknegWarning
 
@@ -90,7 +91,7 @@ def settle_device(detector: Any, was_asked_for: bool) -> None:
 
 def _sha256_of(name: str, path: str | os.PathLike, hint: str) -> str:
     try:
-        with open(Path(path).expanduser(), "rb") as file:
+        with open_regular(Path(path).expanduser()) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise PersistenceError(f"{name}={str(path)!r} cannot be read ({error}).{hint}") from error

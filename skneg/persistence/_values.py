@@ -30,7 +30,9 @@ _PARTS: dict[str, Any] = {
     "cross_fitted": CrossFitted,
 }
 
-_WIDEST_STRING = 2**16  # characters; a forged width must not fill the memory
+# Characters of an array of strings, each as wide as the widest, in 4 bytes: a few wide ones among many
+# must not fill the memory.
+_MOST_CHARACTERS = 2**26
 
 
 class ValueWriter:
@@ -93,6 +95,11 @@ class ValueWriter:
         return [[self.write(k, where), self.write(v, f"{where}[{k!r}]")] for k, v in values.items()]
 
     def _write_array(self, array: np.ndarray, where: str) -> dict[str, Any]:
+        if array.dtype.kind == "U" and array.nbytes > 4 * _MOST_CHARACTERS:
+            raise PersistenceError(
+                f"{where} takes {array.nbytes} bytes as strings of one width: make it an array of objects, "
+                ".astype(object)."
+            )
         if array.dtype.kind in "UO":
             items = self._write_all(array.ravel().tolist(), where)
             width = array.dtype.itemsize // 4 if array.dtype.kind == "U" else None
@@ -186,8 +193,8 @@ class ValueReader:
 
     def _read_strings(self, node: dict[str, Any]) -> np.ndarray:
         items, width = self.read(node["items"]), node["width"]
-        if width is not None and not 0 <= width <= max(_WIDEST_STRING, *map(len, items), 0):
-            raise PersistenceError(f"the file holds strings of a width of {width} characters.")
+        if width is not None and not 0 <= width * max(len(items), 1) <= _MOST_CHARACTERS:
+            raise PersistenceError(f"the file holds {len(items)} strings of a width of {width} characters.")
         array = np.empty(len(items), dtype=object if width is None else f"<U{max(width, 1)}")
         array[:] = items
         return array.reshape(node["shape"])

@@ -47,22 +47,52 @@ class Objective:
                 self._near, self._outliers = _as_images(bank, tensor(anchors), self.images, self.labels)
 
     def of_positives(
-        self, positives: torch.Tensor, x: torch.Tensor, rows: torch.Tensor
+        self,
+        positives: torch.Tensor,
+        x: torch.Tensor,
+        rows: torch.Tensor,
+        classes: torch.Tensor | None = None,
     ) -> dict[str, torch.Tensor]:
-        """Terms of positives (k, d) on the images `x` (b, d), which are `rows` of all."""
+        """Terms of positives on some images.
+
+        Parameters
+        ----------
+        positives : Tensor of shape (m, d)
+            Of all classes, or of `classes`.
+        x : Tensor of shape (b, d)
+            Images of these classes alone, `rows` of all.
+        rows : Tensor of shape (b,), int
+        classes : Tensor of shape (m,), int, optional
+            The classes that count in this step, in ascending order; all by default.
+
+        Returns
+        -------
+        dict of str to scalar Tensor
+        """
         logits = x @ positives.T / self._temperature
         if self._word_logits is not None:
             logits = torch.cat([logits, self._word_logits[rows]], dim=1)
-        terms = {"cross_entropy": functional.cross_entropy(logits, self.labels[rows])}
+        terms = {"cross_entropy": functional.cross_entropy(logits, self._labels(rows, classes))}
         if self._anchors is not None and self._recipe.anchor_weight:
-            distance = 1 - (positives * self._anchors).sum(dim=1).mean()
+            anchors = self._anchors if classes is None else self._anchors[classes]
+            distance = 1 - (positives * anchors).sum(dim=1).mean()
             terms["anchor"] = self._recipe.anchor_weight * distance
         return terms
 
+    def _labels(self, rows: torch.Tensor, classes: torch.Tensor | None) -> torch.Tensor:
+        """Which of the classes that count each image is of."""
+        labels = self.labels[rows]
+        return labels if classes is None else torch.searchsorted(classes, labels)
+
     def of_negatives(
-        self, positives: torch.Tensor, negatives: torch.Tensor, x: torch.Tensor, rows: torch.Tensor
+        self,
+        positives: torch.Tensor,
+        negatives: torch.Tensor,
+        x: torch.Tensor,
+        rows: torch.Tensor,
+        classes: torch.Tensor | None = None,
     ) -> dict[str, torch.Tensor]:
-        """Terms of negatives (p, k, d) beside positives (k, d) on the images `x` (b, d), `rows` of all."""
+        """Terms of negatives (p, m, d) beside positives (m, d) on some images; see `of_positives`."""
         recipe, flat = self._recipe, negatives.flatten(0, 1)
         to_positives, to_negatives = x @ positives.T / self._temperature, x @ flat.T / self._temperature
         terms = {}
@@ -72,7 +102,7 @@ class Objective:
         terms["nnd"] = recipe.gamma * nnd(negatives)
         if recipe.complementary_weight:
             of_classes = to_negatives.unflatten(1, negatives.shape[:2])
-            loss = complementary(to_positives, of_classes, self.labels[rows], recipe.n_rivals)
+            loss = complementary(to_positives, of_classes, self._labels(rows, classes), recipe.n_rivals)
             terms["complementary"] = recipe.complementary_weight * loss
         if self._outliers is not None and self._near is not None:
             drawn = torch.randint(len(self._outliers), (_OUTLIERS,), generator=self._generator)

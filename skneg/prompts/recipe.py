@@ -22,6 +22,7 @@ PAPER: dict[str, Any] = {
     "optimizer": "sgd",
     "learning_rate": 0.1,
     "train_batch_size": 64,
+    "classes_per_step": None,
 }
 RELEASED = {**PAPER, "nis_over": "all", "negative_steps": 100, "gamma": 0.05 / 4}
 
@@ -119,6 +120,10 @@ class PromptRecipe(BaseEstimator):
         Embeddings per step; all of them where there are no more.
     train_temperature : float, optional
         What cosines are divided by in training; None takes the model's own (0.01 for CLIP).
+    classes_per_step : int or None, default=256
+        Classes that a step is about where there are more, two at least: it encodes their names alone, and
+        takes images of theirs alone. They are drawn anew for each step; before a class comes again, each
+        has had its turn, but for those that fill the last draw up. None takes all classes in every step.
 
     References
     ----------
@@ -159,6 +164,7 @@ class PromptRecipe(BaseEstimator):
         learning_rate: float = 5e-3,
         train_batch_size: int = 1024,
         train_temperature: float | None = None,
+        classes_per_step: int | None = 256,
     ) -> None:
         self.n_negative = n_negative
         self.n_ctx = n_ctx
@@ -181,11 +187,20 @@ class PromptRecipe(BaseEstimator):
         self.learning_rate = learning_rate
         self.train_batch_size = train_batch_size
         self.train_temperature = train_temperature
+        self.classes_per_step = classes_per_step
 
-    def steps(self, stage: str, n_images: int) -> int:
-        """Steps of the optimizer in a stage, ``"positive"`` or ``"negative"``."""
+    def steps(self, stage: str, n_images: int, n_classes: int) -> int:
+        """Steps of the optimizer in a stage, ``"positive"`` or ``"negative"``.
+
+        An epoch has as many steps as it takes to use all images, and to draw each class once.
+        """
         count: int = getattr(self, f"{stage}_steps")
-        return count if self.step_unit == "steps" else count * -(-n_images // self.train_batch_size)
+        if self.step_unit == "steps":
+            return count
+        an_epoch = -(-n_images // self.train_batch_size)
+        if self.classes_per_step is not None:
+            an_epoch = max(an_epoch, -(-n_classes // self.classes_per_step))
+        return count * an_epoch
 
     def check(self) -> None:
         """Refuse settings that are not usable."""
@@ -205,6 +220,8 @@ class PromptRecipe(BaseEstimator):
             check_at_least(name, getattr(self, name), 0)
         for name in ("shared", "one_stage"):
             check_option(name, getattr(self, name), (True, False))
+        if self.classes_per_step is not None:
+            check_at_least("classes_per_step", self.classes_per_step, 2, Integral)
         check_option("nis_over", self.nis_over, ("negatives", "all", None))
         check_option("optimizer", self.optimizer, ("adam", "sgd"))
         check_option("step_unit", self.step_unit, ("steps", "epochs"))

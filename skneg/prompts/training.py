@@ -25,6 +25,9 @@ from .encoding import PromptEncoder, context_from_text
 from .objective import Objective
 from .recipe import PromptRecipe
 
+# The classes that a step is about, in ascending order; None for all.
+Classes = torch.Tensor | None
+
 
 @dataclass
 class LearnedPrompts:
@@ -76,7 +79,7 @@ def train_prompts(
         The positive context that training starts from, such as one already learned, which stays as it is
         with ``recipe.positive_steps=0``. By default ``recipe.context_init``.
     seed : int, default=0
-        Decides initial noise, mini-batches and the outliers of each step.
+        Decides initial noise, and classes, mini-batches and outliers of each step.
     verbose : bool, default=False
         Whether to show progress bars.
 
@@ -107,41 +110,45 @@ def train_prompts(
 
     def descend(terms: Callable[..., Any], parameters: list[torch.Tensor], steps: int, stage: str) -> None:
         optimizer, schedule = _optimizer(parameters, recipe)
-        batches = batches_of(objective.images, objective.rows, recipe.train_batch_size, steps, generator)
+        batches = _batches(objective, recipe, k, steps, generator)
         history.update(minimise(terms, optimizer, batches, steps, stage, verbose, schedule))
 
-    n = len(objective.images)
+    n, k = len(objective.images), len(class_names)
     if recipe.one_stage:
         positive.requires_grad_()
         negative = _start_of_negatives(text_tower, positive, recipe, generator)
         negative_encoder = encoder_of(negative)
 
-        def joint(x: torch.Tensor, rows: torch.Tensor) -> dict[str, torch.Tensor]:
-            positives = encoder(positive[None], normalize=True)[0]
+        def joint(x: torch.Tensor, rows: torch.Tensor, classes: Classes) -> dict[str, torch.Tensor]:
+            positives = encoder(positive[None], normalize=True, rows=classes)[0]
+            negatives = negative_encoder(negative, normalize=True, rows=classes)
             return {
-                **objective.of_positives(positives, x, rows),
-                **objective.of_negatives(positives, negative_encoder(negative, normalize=True), x, rows),
+                **objective.of_positives(positives, x, rows, classes),
+                **objective.of_negatives(positives, negatives, x, rows, classes),
             }
 
-        steps = max(recipe.steps("positive", n), recipe.steps("negative", n))
+        steps = max(recipe.steps("positive", n, k), recipe.steps("negative", n, k))
         descend(joint, [positive, negative], steps, "joint")
     else:
         positive.requires_grad_()
 
-        def first(x: torch.Tensor, rows: torch.Tensor) -> dict[str, torch.Tensor]:
-            return objective.of_positives(encoder(positive[None], normalize=True)[0], x, rows)
+        def first(x: torch.Tensor, rows: torch.Tensor, classes: Classes) -> dict[str, torch.Tensor]:
+            positives = encoder(positive[None], normalize=True, rows=classes)[0]
+            return objective.of_positives(positives, x, rows, classes)
 
-        descend(first, [positive], recipe.steps("positive", n), "positive")
+        descend(first, [positive], recipe.steps("positive", n, k), "positive")
         positive.requires_grad_(False)
         with torch.no_grad():
             positives = encoder(positive[None], normalize=True)[0]
         negative = _start_of_negatives(text_tower, positive, recipe, generator)
         negative_encoder = encoder_of(negative)
 
-        def second(x: torch.Tensor, rows: torch.Tensor) -> dict[str, torch.Tensor]:
-            return objective.of_negatives(positives, negative_encoder(negative, normalize=True), x, rows)
+        def second(x: torch.Tensor, rows: torch.Tensor, classes: Classes) -> dict[str, torch.Tensor]:
+            negatives = negative_encoder(negative, normalize=True, rows=classes)
+            beside = positives if classes is None else positives[classes]
+            return objective.of_negatives(beside, negatives, x, rows, classes)
 
-        descend(second, [negative], recipe.steps("negative", n), "negative")
+        descend(second, [negative], recipe.steps("negative", n, k), "negative")
     return LearnedPrompts(
         positive_context=positive.detach().cpu().numpy(),
         negative_context=negative.detach().cpu().numpy(),
@@ -250,22 +257,79 @@ def batches_of(
             yield images[rows], labels[rows]
 
 
+def batches_of_classes(
+    labels: torch.Tensor,
+    n_classes: int,
+    per_step: int,
+    batch_size: int,
+    steps: int,
+    generator: torch.Generator,
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Classes drawn for each step, and rows of images of theirs.
+
+    Parameters
+    ----------
+    labels : Tensor of shape (n,), int
+        Which of `n_classes` classes each image is of.
+    per_step : int
+        Classes a step, fewer than there are. Each has its turn before any comes again; in the last draw of
+        such a round some come again, so that all draws are of one size.
+    batch_size : int
+        Images a step at most.
+    steps : int
+    generator : torch.Generator
+
+    Yields
+    ------
+    classes : Tensor of shape (per_step,), int
+        In ascending order.
+    rows : Tensor of shape (b,), int
+    """
+    done = 0
+    while done < steps:
+        order = torch.randperm(n_classes, generator=generator)
+        order = torch.cat([order, order[: -n_classes % per_step]])
+        for drawn in order.split(per_step)[: steps - done]:
+            done += 1
+            classes = drawn.sort().values.to(labels.device)
+            rows = torch.isin(labels, classes).nonzero().squeeze(1)
+            if len(rows) > batch_size:
+                some = torch.randperm(len(rows), generator=generator)[:batch_size]
+                rows = rows[some.to(rows.device)]
+            yield classes, rows
+
+
+def _batches(
+    objective: Objective, recipe: PromptRecipe, n_classes: int, steps: int, generator: torch.Generator
+) -> Iterator[tuple[torch.Tensor, torch.Tensor, Classes]]:
+    """Images of each step, which of all they are, and the classes that the step is about."""
+    if recipe.classes_per_step is None or n_classes <= recipe.classes_per_step:
+        images, size = objective.images, recipe.train_batch_size
+        for x, rows in batches_of(images, objective.rows, size, steps, generator):
+            yield x, rows, None
+        return
+    for classes, rows in batches_of_classes(
+        objective.labels, n_classes, recipe.classes_per_step, recipe.train_batch_size, steps, generator
+    ):
+        yield objective.images[rows], rows, classes
+
+
 def minimise(
-    loss_terms: Callable[[torch.Tensor, torch.Tensor], dict[str, torch.Tensor]],
+    loss_terms: Callable[..., dict[str, torch.Tensor]],
     optimizer: torch.optim.Optimizer,
-    batches: Iterator[tuple[torch.Tensor, torch.Tensor]],
+    batches: Iterator[tuple[Any, ...]],
     steps: int,
     stage: str,
     verbose: bool,
     schedule: torch.optim.lr_scheduler.LRScheduler | None = None,
 ) -> dict[str, np.ndarray]:
-    """Minimise the sum of the terms; returns every term at every step."""
+    """Minimise the sum of the terms of each batch; returns every term at every step."""
     record: dict[str, list[float]] = {}
     with tqdm(
         batches, total=steps, desc=f"{stage} prompts", unit="step", disable=not (verbose and steps)
     ) as bar:
-        for step, (x, y) in enumerate(bar):
-            terms = loss_terms(x, y)
+        for step, batch in enumerate(bar):
+            terms = loss_terms(*batch)
             total = torch.stack(list(terms.values())).sum()
             if not bool(torch.isfinite(total)):
                 raise SknegError(

@@ -1,5 +1,7 @@
 """Images of a command line."""
 
+import io
+
 import pytest
 from PIL import Image
 
@@ -42,6 +44,16 @@ def test_unreadable_images_are_left_out_with_their_labels(folder, capsys):
 
 
 def test_folders_files_and_standard_input_by_path(folder, monkeypatch):
-    monkeypatch.setattr("sys.stdin", [f"{folder}/b/3.png\n", "\n"])
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{folder}/b/3.png\n\n"))
     paths = list(expanded([str(folder / "a"), "-", "gone.png"]))
     assert [path.name for path in paths] == ["1.png", "2.png", "3.png", "gone.png"]
+
+
+def test_standard_input_has_lines_of_a_sensible_length(monkeypatch, tmp_path):
+    monkeypatch.setattr("sys.stdin", io.StringIO("a.png\r\n\n b.png\nc.png"))
+    assert [str(path) for path in expanded(["-"])] == ["a.png", " b.png", "c.png"]
+    monkeypatch.setattr("sys.stdin", io.StringIO("a.png\n" + "x" * 2**20))
+    paths = expanded(["-"])
+    assert str(next(paths)) == "a.png"
+    with pytest.raises(InputError, match="no path"):
+        next(paths)

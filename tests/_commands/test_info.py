@@ -6,6 +6,8 @@ import skneg
 from skneg._commands._info import info
 from skneg.errors import PersistenceError
 
+from ..persistence.conftest import forge, with_bank
+
 
 def test_what_it_says_is_what_the_detector_is(embedded, tmp_path, capsys):
     detector = skneg.MCMDetector(model="skneg-tiny", contamination=0.1).fit(*embedded)
@@ -23,3 +25,18 @@ def test_a_damaged_file_is_named(tmp_path):
     (tmp_path / "a.skneg").write_bytes(b"nothing")
     with pytest.raises(PersistenceError, match=r"a\.skneg"):
         info(SimpleNamespace(file=tmp_path / "a.skneg", json=False))
+
+
+def test_a_forged_header_neither_breaks_nor_steers_the_terminal(tmp_path, capsys):
+    path = tmp_path / "a.skneg"
+    with_bank(["cat", "dog"])[0].save(path)
+
+    def rename(header, tensors):
+        header["detector"]["attributes"]["class_names_"] = ["\x1b]0;title\x07", "dog"]
+
+    info(SimpleNamespace(file=forge(path, rename), json=False))
+    assert "\x1b" not in (told := capsys.readouterr().out)
+    assert "?]0;title?, dog" in told
+    for change in ({"detector": 3}, {"detector": {}}, {"versions": None}):
+        with pytest.raises(PersistenceError, match="does not describe a detector"):
+            info(SimpleNamespace(file=forge(path, lambda header, _, c=change: header.update(c)), json=False))

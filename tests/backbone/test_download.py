@@ -1,5 +1,6 @@
 """Downloads, from a hub on this machine that breaks off where a test wants it to."""
 
+import json
 import re
 import threading
 import time
@@ -9,10 +10,12 @@ import numpy as np
 import pytest
 from huggingface_hub import constants
 
-from skneg.backbone import _loading, load_backbone
+from skneg.backbone import _loading, embedding_width, load_backbone
 from skneg.backbone._download import _weights
 from skneg.backbone._tiny import TINY_FOLDER
 from skneg.errors import BackboneError
+
+from .test_config import changed
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
@@ -28,8 +31,9 @@ class Hub(BaseHTTPRequestHandler):
 
     def answer(self, with_body):
         file = TINY_FOLDER / self.path.rpartition("/")[2]
-        is_known = self.path.startswith("/someone/tiny/resolve/main/") and file.is_file()
-        body = file.read_bytes() if is_known else b""
+        revisions = (f"/someone/tiny/resolve/{revision}/" for revision in ("main", "0" * 40))
+        is_known = self.path.startswith(tuple(revisions)) and file.is_file()
+        body = self.server.instead.get(file.name, file.read_bytes()) if is_known else b""
         first = int((re.findall(r"bytes=(\d+)-", self.headers.get("Range", "")) or ["0"])[0])
         self.send_response(206 if first else 200 if is_known or self.path == "/" else 404)
         if is_known:
@@ -54,7 +58,7 @@ class Hub(BaseHTTPRequestHandler):
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    server.drops, server.ranges = False, []
+    server.drops, server.ranges, server.instead = False, [], {}
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{server.server_port}"
     monkeypatch.setattr(constants, "ENDPOINT", address)
@@ -78,6 +82,15 @@ def test_a_download_says_its_size_and_place_once(hub, tmp_path, caplog):
     _loading._loaded.clear()
     load_backbone("hf-hub:someone/tiny")
     assert not [record for record in caplog.records if record.name.startswith("skneg")]
+
+
+def test_a_configuration_of_the_hub_is_refused_before_weights_are_fetched(hub):
+    config = changed("model_cfg.text_cfg.tokenizer_kwargs.trust_remote_code", True)
+    hub.instead = {"open_clip_config.json": json.dumps(config).encode()}
+    for load in (load_backbone, embedding_width):
+        with pytest.raises(BackboneError, match="trust_remote_code is not allowed"):
+            load("hf-hub:someone/tiny")
+    assert {name for name, _ in hub.ranges} == {"open_clip_config.json"}
 
 
 def test_a_connection_that_drops_goes_on_where_it_broke_off(hub):

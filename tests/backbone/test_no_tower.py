@@ -166,7 +166,7 @@ class TestRefusals:
     def test_no_file_says_how_to_get_one(self, backbone, tmp_path):
         with pytest.raises(BackboneError, match="gone.pt.*train_no_encoder"):
             load_no_tower(backbone, tmp_path / "gone.pt")
-        with pytest.raises(BackboneError, match="not a file"):
+        with pytest.raises(BackboneError, match="not a regular file"):
             load_no_tower(backbone, tmp_path)
         with pytest.raises(InputTypeError, match="checkpoint must be a path, got a int"):
             load_no_tower(backbone, 5)

@@ -11,6 +11,7 @@ from skneg._files import pack, unpack
 from skneg.bank import TextBank
 from skneg.errors import PersistenceError
 from skneg.images import CaptionedImages
+from skneg.persistence import _values
 from skneg.persistence._values import ValueReader, ValueWriter, check_finite
 from skneg.prompts import CoOpRecipe
 
@@ -104,6 +105,13 @@ def test_two_arrays_at_one_place_get_names_of_their_own():
     assert [len(value[1]) for value in again] == [2, 3]
 
 
+def test_strings_that_would_not_be_read_are_not_written(monkeypatch):
+    monkeypatch.setattr(_values, "_MOST_CHARACTERS", 10)
+    with pytest.raises(PersistenceError, match=r"names takes 48 bytes.*astype\(object\)"):
+        ValueWriter(None).write(np.array(["abcdef", "b"]), "names")
+    ValueWriter(None).write(np.array(["abcdef", "b"], dtype=object), "names")
+
+
 def test_the_reader_says_which_tensors_it_used():
     writer = ValueWriter(None)
     node = writer.write({"a": np.arange(2.0)}, "")
@@ -119,6 +127,11 @@ def test_the_reader_says_which_tensors_it_used():
         ({"no kind": 1}, "unknown kind None"),
         ({"$": "strings", "shape": [1], "width": 2**30, "items": ["a"]}, "width of 1073741824"),
         ({"$": "strings", "shape": [1], "width": -1, "items": ["a"]}, "width of -1"),
+        # A few bytes that would take 8 GB.
+        (
+            {"$": "strings", "shape": [2**15], "width": 2**16, "items": ["a" * 2**16, *[""] * (2**15 - 1)]},
+            "32768 strings of a width of 65536",
+        ),
     ],
 )
 def test_nodes_that_no_writer_writes_are_refused(node, message):

@@ -89,6 +89,32 @@ def test_rows_keep_the_order_of_the_names_whatever_the_chunks(tiny_tower):
     torch.testing.assert_close(backwards.flip(1), whole, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("own", [False, True], ids=["shared", "own"])
+@pytest.mark.parametrize("max_tokens", [9, 512])
+def test_some_names_are_encoded_as_among_all_in_the_order_asked_for(tiny_tower, own, max_tokens):
+    shape = (2, len(NAMES), 3) if own else (2, 3)
+    contexts = torch.randn(*shape, tiny_tower.width, generator=torch.Generator().manual_seed(0)) * 0.1
+    encoder = PromptEncoder(tiny_tower, 3, NAMES, max_tokens=max_tokens)
+    rows = torch.tensor([3, 0, 2])
+    features, gradients = [], []
+    for leaf in (contexts.clone().requires_grad_() for _ in range(2)):
+        some = encoder(leaf)[:, rows] if not features else encoder(leaf, rows=rows)
+        features.append(some.detach())
+        gradients.append(torch.autograd.grad(some.square().sum(), leaf)[0])
+    torch.testing.assert_close(*features, atol=1e-5, rtol=0)
+    assert relative(*gradients) < 1e-4
+    if own:
+        assert not gradients[1][:, [1, 4]].any()
+
+
+def test_names_are_tokenized_once(tiny_tower, monkeypatch):
+    encoder = PromptEncoder(tiny_tower, 3, NAMES)
+    monkeypatch.setattr(type(tiny_tower), "tokenize", lambda *_: pytest.fail("tokenized again"))
+    contexts = torch.zeros(1, 3, tiny_tower.width)
+    assert encoder(contexts, rows=torch.tensor([4, 1])).shape[1] == 2
+    assert encoder(contexts).shape[1] == len(NAMES)
+
+
 def test_normalize_gives_unit_rows(tiny_tower):
     features = encode_prompts(tiny_tower, torch.zeros(1, 2, tiny_tower.width), NAMES, normalize=True)
     torch.testing.assert_close(features.norm(dim=-1), torch.ones(1, len(NAMES)))

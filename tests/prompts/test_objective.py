@@ -144,5 +144,28 @@ def test_a_class_leads_on_its_own_images_and_not_on_those_of_its_rivals(n_rivals
     assert got["complementary"] == pytest.approx(0.5 * expected, rel=1e-5)
 
 
+@pytest.mark.parametrize("classes", [[0, 2], [1, 2], [0, 1, 2]], ids=str)
+def test_terms_of_some_classes_are_those_of_a_problem_that_knows_no_others(classes):
+    rows = torch.tensor([i for i in range(N) if LABELS[i] in classes])
+    settings = {"complementary_weight": 1.0, "nis_over": "all", "outlier_weight": 0.0}
+    numbers = np.searchsorted(classes, LABELS[rows])
+    alone = Objective(
+        TOWER, PromptRecipe(**settings), IMAGES[rows], numbers, ANCHORS[classes], WORDS, torch.Generator()
+    )
+    x, own = torch.from_numpy(IMAGES)[rows], torch.from_numpy(POSITIVES[classes])
+    negatives = torch.from_numpy(NEGATIVES[:, classes])
+    drawn, among = torch.tensor(classes), objective(**settings)
+    for got, expected in (
+        (among.of_positives(own, x, rows, drawn), alone.of_positives(own, x, torch.arange(len(rows)))),
+        (
+            among.of_negatives(own, negatives, x, rows, drawn),
+            alone.of_negatives(own, negatives, x, torch.arange(len(rows))),
+        ),
+    ):
+        assert set(got) == set(expected)
+        for term, value in expected.items():
+            assert float(got[term]) == pytest.approx(float(value), rel=1e-5)
+
+
 def test_losses_can_be_left_out():
     assert set(of_negatives(nis_over=None)) == {"npd", "nnd", "outliers"}

@@ -5,6 +5,7 @@ from sklearn.base import clone
 
 from skneg.errors import InputError
 from skneg.prompts import CoOpRecipe, PromptRecipe
+from skneg.prompts.recipe import PAPER, RELEASED
 
 BOTH = [CoOpRecipe, PromptRecipe]
 
@@ -37,6 +38,8 @@ def test_unusable_settings_of_coop_are_named(bad):
         {"negative_noise": float("nan")}, {"anchor_weight": None}, {"outlier_weight": -0.1},
         {"shared": "false"}, {"one_stage": 2}, {"nis_over": "positives"}, {"optimizer": "lbfgs"},
         {"step_unit": "hours"}, {"negative_init": 3}, {"negative_init": None},
+        {"classes_per_step": 1}, {"classes_per_step": 2.0}, {"classes_per_step": True},
+        {"classes_per_step": "all"},
     ],
     ids=str,
 )  # fmt: skip
@@ -53,7 +56,7 @@ def test_unusable_settings_of_negprompt_are_named(bad):
         PromptRecipe(
             positive_steps=0, negative_steps=0, beta=0, gamma=0, negative_noise=0, anchor_weight=0,
             outlier_weight=0, context_init=None, n_ctx=1, negative_init="not a photo of a", shared=False,
-            one_stage=True, nis_over="all", optimizer="sgd", step_unit="epochs",
+            one_stage=True, nis_over="all", optimizer="sgd", step_unit="epochs", classes_per_step=None,
         ),
     ],
 )  # fmt: skip
@@ -67,6 +70,20 @@ def test_usable_settings_pass_and_survive_cloning(recipe):
 )
 def test_epochs_are_counted_in_batches_and_steps_as_they_are(n_images, positive, negative):
     epochs = PromptRecipe(positive_steps=3, negative_steps=5, step_unit="epochs", train_batch_size=8)
-    assert (epochs.steps("positive", n_images), epochs.steps("negative", n_images)) == (positive, negative)
+    lengths = [epochs.steps(stage, n_images, 5) for stage in ("positive", "negative")]
+    assert lengths == [positive, negative]
     steps = clone(epochs).set_params(step_unit="steps")
-    assert (steps.steps("positive", n_images), steps.steps("negative", n_images)) == (3, 5)
+    assert (steps.steps("positive", n_images, 5), steps.steps("negative", n_images, 5)) == (3, 5)
+
+
+def test_an_epoch_draws_every_class():
+    recipe = PromptRecipe(positive_steps=3, step_unit="epochs", train_batch_size=8, classes_per_step=4)
+    assert recipe.steps("positive", 8, 4) == 3
+    assert recipe.steps("positive", 8, 9) == 9
+    assert recipe.steps("positive", 80, 9) == 30
+    assert recipe.set_params(classes_per_step=None).steps("positive", 8, 9) == 3
+
+
+@pytest.mark.parametrize("published", [PAPER, RELEASED], ids=["paper", "released"])
+def test_the_published_recipes_take_all_classes_in_every_step(published):
+    assert PromptRecipe(**published).classes_per_step is None

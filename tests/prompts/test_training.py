@@ -9,7 +9,7 @@ import torch
 from skneg.errors import SknegError
 from skneg.prompts import PromptEncoder, PromptRecipe, context_from_text, train_prompts
 from skneg.prompts.losses import nis, nnd, npd
-from skneg.prompts.training import batches_of, minimise
+from skneg.prompts.training import batches_of, batches_of_classes, minimise
 
 NAMES = ["star", "heart", "key"]
 LABELS = np.array([0, 1, 2, 0, 1, 2])
@@ -162,6 +162,68 @@ def test_mini_batches_hold_every_image_once_an_epoch():
         assert sorted(torch.cat([images for images, _ in epoch]).tolist()) == list(range(10))
         assert all((labels == 2 * images).all() for images, labels in epoch)
     assert len(list(batches_of(rows, rows, 10, 3, torch.Generator()))) == 3
+
+
+@pytest.mark.parametrize(("k", "m"), [(10, 4), (9, 3), (5, 4), (4, 3)])
+def test_every_class_is_drawn_before_any_comes_again(k, m):
+    labels = torch.arange(3 * k) % k
+    turns = -(-k // m)
+    drawn = list(batches_of_classes(labels, k, m, 100, 3 * turns, torch.Generator().manual_seed(0)))
+    assert len(drawn) == 3 * turns
+    for start in range(0, 3 * turns, turns):
+        rounds = [classes.tolist() for classes, _ in drawn[start : start + turns]]
+        before = [c for classes in rounds[:-1] for c in classes]
+        assert len(set(before)) == len(before)
+        assert {*before, *rounds[-1]} == set(range(k))
+    for classes, rows in drawn:
+        assert len(classes) == m
+        assert (classes.diff() > 0).all()
+        assert sorted(rows.tolist()) == [i for i in range(3 * k) if labels[i] in classes]
+
+
+def test_a_step_takes_few_images_of_the_drawn_classes():
+    labels = torch.arange(60) % 6
+    batches = list(batches_of_classes(labels, 6, 2, 5, 60, torch.Generator().manual_seed(0)))
+    for classes, rows in batches:
+        assert len(set(rows.tolist())) == 5
+        assert torch.isin(labels[rows], classes).all()
+    assert len(torch.cat([rows for _, rows in batches]).unique()) == 60
+
+
+KINDS = [{}, {"shared": False}, {"one_stage": True}, {"complementary_weight": 1.0, "train_batch_size": 4}]
+
+
+@pytest.mark.parametrize("settings", KINDS, ids=str)
+def test_no_more_classes_than_a_step_takes_change_nothing(data, settings):
+    every, enough = (train(data, **settings, classes_per_step=m) for m in (None, 3))
+    np.testing.assert_array_equal(every.positive_context, enough.positive_context)
+    np.testing.assert_array_equal(every.negative_context, enough.negative_context)
+
+
+@pytest.mark.parametrize("settings", KINDS, ids=str)
+def test_a_step_encodes_the_drawn_classes_alone(data, settings, monkeypatch):
+    encode, seen = PromptEncoder.__call__, []
+
+    def watch(self, contexts, normalize=False, rows=None):
+        if torch.is_grad_enabled():
+            seen.append(rows.tolist())
+        return encode(self, contexts, normalize, rows)
+
+    monkeypatch.setattr(PromptEncoder, "__call__", watch)
+    learned = train(data, **settings, classes_per_step=2)
+    assert {len(rows) for rows in seen} == {2}
+    assert {c for rows in seen for c in rows} == {0, 1, 2}
+    again = train(data, **settings, classes_per_step=2)
+    np.testing.assert_array_equal(learned.positive_context, again.positive_context)
+    np.testing.assert_array_equal(learned.negative_context, again.negative_context)
+    other = train(data, seed=1, **settings, classes_per_step=2)
+    assert (learned.negative_context != other.negative_context).any()
+
+
+def test_contexts_of_classes_that_are_not_drawn_stay(data, start):
+    settings = {"shared": False, "optimizer": "sgd", "positive_steps": 1, "negative_steps": 0}
+    moved = (train(data, **settings, classes_per_step=2).positive_context != start).any(axis=(1, 2))
+    assert moved.sum() == 2
 
 
 def test_a_loss_that_is_not_finite_stops_training():
