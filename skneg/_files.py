@@ -22,8 +22,14 @@ from typing import Any
 
 import numpy as np
 
+from ._forks import after_fork
 from ._json import MAX_VALUES, parse_json
 from .errors import InputTypeError, PersistenceError
+
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None  # type: ignore[assignment]
 
 # After 8 bytes with the length of safetensors' own header.
 _MAGIC = b'{"__metadata__":{"skneg":"'
@@ -51,6 +57,7 @@ _KINDS = {
     stat.S_IFBLK: "a device",
     stat.S_IFDIR: "a folder",
 }
+_held: set[int] = set()  # descriptors of files that are locked, or waited for
 
 
 def as_path(path: Any) -> Path:
@@ -312,10 +319,40 @@ def _sync_folder(folder: Path) -> None:
 @contextlib.contextmanager
 def alone(lock: Path) -> Iterator[None]:
     """Keep other threads and processes out of this, where the file system can; else work is done twice."""
-    from filelock import FileLock
-
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError, NotImplementedError):
             lock.parent.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(FileLock(lock))
+            stack.enter_context(_locked(lock))
         yield
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    if fcntl is None:
+        from filelock import FileLock
+
+        with FileLock(path):
+            yield
+        return
+    # Not by filelock: what it does on file systems without locks depends on its release.
+    descriptor, opener = os.open(path, os.O_RDWR | os.O_CREAT, 0o666), os.getpid()
+    _held.add(descriptor)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        if os.getpid() == opener:  # else forked within this: the descriptor is closed
+            _held.discard(descriptor)
+            with contextlib.suppress(OSError):  # a child that was just forked may still have it
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
+            os.close(descriptor)
+
+
+def _let_go() -> None:
+    """Close the locks that a fork has copied: they would stay locked as long as the new process lives."""
+    for descriptor in _held:
+        os.close(descriptor)
+    _held.clear()
+
+
+after_fork(_let_go)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import reduce
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import validate_data
 
+from ._forks import ForkLock
 from ._utils import did_you_mean, refuse_masked
 from .errors import InputError, InputTypeError
 
@@ -201,17 +203,47 @@ def check_columns(
     # scikit-learn notes the columns on the estimator that it checks for; `fit` may still fail.
     stand_in = type(type(estimator).__name__, (BaseEstimator,), {})()
     vars(stand_in).update(known or {})
+    matrix = _as_matrix(X)
     try:
-        X = validate_data(
-            stand_in,
-            X,
-            reset=known is None,
-            dtype=[np.float64, np.float32, np.float16],  # none of them is copied
-            ensure_all_finite=False,
-            estimator=estimator,
-        )
+        # What is no plain matrix is checked by scikit-learn, which changes the filters of warnings for that.
+        with nullcontext() if matrix is not None else one_at_a_time():
+            X = validate_data(
+                stand_in,
+                X,
+                reset=known is None,
+                dtype=[np.float64, np.float32, np.float16],  # none of them is copied
+                ensure_all_finite=False,
+                estimator=estimator,
+                skip_check_array=matrix is not None,
+            )
     except TypeError as error:
         raise InputTypeError(str(error)) from error
     except ValueError as error:
         raise InputError(str(error)) from error
+    X = X if matrix is None else matrix
     return X, {name: value for name, value in vars(stand_in).items() if name.endswith("_in_")}
+
+
+def _as_matrix(X: Any) -> np.ndarray | None:
+    """X as the matrix of floats that it is, in this machine's order of bytes; None where it is none."""
+    if isinstance(X, list | tuple) or hasattr(X, "iloc"):
+        try:
+            X = np.asarray(X)
+        except ValueError:  # rows of different lengths
+            return None
+    if type(X) not in (np.ndarray, np.memmap) or X.ndim != 2 or X.size == 0:
+        return None
+    kind = X.dtype.newbyteorder("=")
+    return X.astype(kind, copy=False) if kind in (np.float64, np.float32, np.float16) else None
+
+
+_alone = ForkLock()
+
+
+def one_at_a_time() -> AbstractContextManager[None]:
+    """Within this context no other thread is: for what others check, fit or export.
+
+    Such code changes the filters of warnings and puts them back; two threads at a time may put back the wrong
+    ones. Predictions on images or matrices do not go there.
+    """
+    return _alone.held()

@@ -6,7 +6,9 @@ import ast
 import os
 import sys
 import warnings
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from difflib import get_close_matches
 from importlib import import_module
 from numbers import Integral, Real
@@ -16,6 +18,8 @@ from typing import Any
 import numpy as np
 
 from .errors import InputError, InputTypeError, MissingDependencyError
+
+_unheard: ContextVar[tuple[type[Warning], ...]] = ContextVar("unheard", default=())
 
 _BLOCK = 2**20  # numbers that are worked on at a time: 8 MiB an array in float64
 
@@ -57,8 +61,22 @@ def stacklevel_outside() -> int:
 
 
 def warn(message: str, category: type[Warning]) -> None:
-    """Warn whoever called skneg."""
-    warnings.warn(message, category, stacklevel=stacklevel_outside())
+    """Warn whoever called skneg, but of nothing that is `unheard`."""
+    if not issubclass(category, _unheard.get()):
+        warnings.warn(message, category, stacklevel=stacklevel_outside())
+
+
+@contextmanager
+def unheard(*categories: type[Warning]) -> Iterator[None]:
+    """Within this context, and in this thread, `warn` keeps silent of some of skneg's own warnings.
+
+    Unlike `warnings.catch_warnings`, which changes the filters of the process.
+    """
+    token = _unheard.set((*_unheard.get(), *categories))
+    try:
+        yield
+    finally:
+        _unheard.reset(token)
 
 
 def unit_rows(X: np.ndarray, name: str = "X", first: int = 0) -> np.ndarray:

@@ -9,11 +9,11 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 
+from ._forks import cached_property
 from ._utils import as_float, check_between, finite, warn
 from .errors import CalibrationWarning, InputError
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -13,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
-from tqdm.auto import tqdm
 
+from ._eviction import cache_folder, make_room, size_limit, space, used_now, why_not_kept
 from ._files import alone, pack, read_bytes, unpack, write_bytes
 from ._mining import row_quantile
+from ._progress import progress_bar
 from ._texts import embedded_once
-from ._utils import check_between, check_option
+from ._utils import check_between, check_option, warn
+from .cache import CacheWarning
 from .errors import InputError, InputTypeError, PersistenceError, VocabularyError
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 WordBank = Sequence[str] | Mapping[str, np.ndarray] | tuple[Sequence[str], np.ndarray]
 
+_FORMAT = 1  # of kept word lists: versions of skneg that write others do not meet in a folder
 _LONGEST_HEAD = 2**12  # bytes of a file of word embeddings before the embeddings
 _AT_A_TIME = 4096  # words between two steps of a progress bar
 _SHIPPED = ("nouns", "adjectives", "nouns and adjectives")
@@ -81,8 +83,7 @@ def _embed(
     verbose: bool | int,
 ) -> np.ndarray:
     total: Any = 0
-    size = len(names) * len(templates)
-    with tqdm(total=size, desc="encoding words", unit="word", disable=not verbose) as bar:
+    with progress_bar(len(names) * len(templates), "encoding words", "word", verbose) as bar:
         for template in templates:
             parts = []
             for start in range(0, len(names), _AT_A_TIME):
@@ -126,11 +127,11 @@ def _made_once(
     backbone: Backbone, words: tuple[str, ...], templates: tuple[str, ...], verbose: bool | int
 ) -> np.ndarray:
     tower = [backbone.text_checksum, backbone.settings["activation"], str(backbone.text_tower._dtype)]
-    facts = [tower, list(words), list(templates)]
+    facts = [_FORMAT, tower, list(words), list(templates)]
     key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
     file = cache_folder() / "words" / f"{key}.safetensors"
     shape = (len(words), backbone.text_tower.embed_dim)
-    # Several jobs of a search start at the same time: one embeds the list, and the others read it.
+    # Of jobs that start at the same time one embeds the list, and the others read it.
     with alone(cache_folder() / ".lock"):
         embeddings = _read_kept(file, key, shape)
         if embeddings is None:
@@ -144,16 +145,13 @@ def _made_once(
             try:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 write_bytes(file, pack({"key": key}, {"words": embeddings}), durable=False)
+                make_room(file.parent, space(file), size_limit(), lambda: file.parent.glob("*.safetensors*"))
             except (OSError, RuntimeError) as error:  # a home folder that cannot be written costs time only
-                logging.getLogger(__name__).info("word embeddings are not kept: %s", error)
+                told = f"no word embeddings kept in {file.parent}: {why_not_kept(error)}. Take another"
+                warn(f"{told} folder, as SKNEG_CACHE, to save time.", CacheWarning)
     embeddings = embeddings.astype(np.float32)
     embeddings.setflags(write=False)
     return embeddings
-
-
-def cache_folder() -> Path:
-    """Where skneg keeps what it can make again."""
-    return Path(os.environ.get("SKNEG_CACHE") or Path.home() / ".cache" / "skneg")
 
 
 def _read_kept(file: Path, key: str, shape: tuple[int, int]) -> np.ndarray | None:
@@ -163,6 +161,7 @@ def _read_kept(file: Path, key: str, shape: tuple[int, int]) -> np.ndarray | Non
         data = read_bytes(file, largest=_LONGEST_HEAD + 2 * shape[0] * shape[1])
         header, tensors = unpack(data, str(file))
         kept = tensors["words"]
+        used_now(file)
         is_right = header == {"key": key} and kept.shape == shape and kept.dtype == np.float16
         return kept if is_right and np.isfinite(kept).all() else None
     except (PersistenceError, KeyError) as error:

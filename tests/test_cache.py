@@ -1,5 +1,6 @@
 import errno
 import io
+import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ from PIL import Image
 from skneg import CLIPImageEncoder, _files
 from skneg.backbone import load_backbone
 from skneg.cache import CacheWarning, EmbeddingCache, content_key, encoding_of
-from skneg.errors import ImageError, InputTypeError
+from skneg.errors import ImageError, InputError, InputTypeError, PersistenceError
 from skneg.images import as_image_sequence
 
 
@@ -266,3 +267,65 @@ class TestEncoder:
     def test_refuses_what_is_no_folder(self, cache, scenes):
         with pytest.raises(InputTypeError, match="cache must be a folder"):
             CLIPImageEncoder(model="skneg-tiny", cache=cache).transform(scenes[0][:2])
+
+
+class TestLimit:
+    def fill(self, folder, images, max_bytes, namespace="test"):
+        EmbeddingCache(folder, namespace, max_bytes=max_bytes).encode_through(images, Tower())
+
+    def test_what_was_used_longest_ago_goes_first(self, tmp_path, images):
+        cache = EmbeddingCache(tmp_path, "test", max_bytes=5 * 4096)
+        for i, age in enumerate([500, 900, 100, 800, 300]):
+            cache.encode_through(as_image_sequence([images[i]]), Tower())
+            os.utime(cache._path(content_key(images[i])), (time.time() - age,) * 2)
+        assert cache.get(content_key(images[1])) is not None  # used now
+        cache.encode_through(as_image_sequence([images[5]]), Tower())
+        kept = [i for i in range(7) if cache._path(content_key(images[i])).exists()]
+        assert kept == [1, 2, 4, 5]  # nine tenths of five
+
+    def test_the_limit_is_one_for_all_ways_of_encoding(self, tmp_path, images):
+        self.fill(tmp_path, images, 7 * 4096, "one")
+        self.fill(tmp_path, images, 7 * 4096, "two")
+        assert len(EmbeddingCache(tmp_path, "one")) + len(EmbeddingCache(tmp_path, "two")) == 6
+
+    def test_nothing_else_in_the_folder_is_removed(self, tmp_path, images):
+        others = [tmp_path / name for name in ("models/v1/model.safetensors", "a/ab/c.safetensors", "x.npy")]
+        for path in others:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(bytes(99))
+            os.utime(path, (0, 0))
+        self.fill(tmp_path, images, 0)
+        assert all(path.exists() for path in others)
+        assert len(EmbeddingCache(tmp_path, "test")) == 0
+
+    def test_the_environment_sets_it(self, tmp_path, images, monkeypatch):
+        monkeypatch.setenv("SKNEG_CACHE_SIZE", "12 KB")
+        self.fill(tmp_path, images, None)
+        assert len(EmbeddingCache(tmp_path, "test")) == 2
+
+    @pytest.mark.parametrize("max_bytes", [-1, 1.5, True])
+    def test_what_is_no_size_is_refused(self, max_bytes, tmp_path):
+        with pytest.raises(InputError, match="max_bytes"):
+            EmbeddingCache(tmp_path, "test", max_bytes=max_bytes)
+
+    def test_an_entry_that_is_removed_while_it_is_looked_up_is_missing_without_a_word(
+        self, cache, images, monkeypatch
+    ):
+        cache.encode_through(images, Tower())
+
+        def removed(path, *_):
+            path.unlink()
+            raise PersistenceError("it does not exist")
+
+        monkeypatch.setattr("skneg.cache.read_bytes", removed)
+        assert cache.get(content_key(images[0])) is None
+
+    def test_what_a_killed_process_left_goes_with_time(self, tmp_path, images):
+        cache = EmbeddingCache(tmp_path, "test", max_bytes=4096)
+        cache.encode_through(as_image_sequence([images[0]]), Tower())
+        left = [cache.folder / content_key(images[0])[:2] / f".{name}.unfinished" for name in ("old", "new")]
+        for path in left:
+            path.write_bytes(b"half")
+        os.utime(left[0], (0, 0))
+        cache.encode_through(images, Tower())
+        assert [path.exists() for path in left] == [False, True]

@@ -19,7 +19,20 @@ PACKAGE = Path(skneg.__file__).parent
 # From the ground up: a room may import the rooms that stand before it, and itself. The package's own
 # `__init__` and `__main__` stand above all.
 FLOORS = [
-    ["errors", "_utils", "_softmax", "_mining", "_texts", "_sklearn", "_json", "_files", "_registry"],
+    [
+        "errors",
+        "_utils",
+        "_forks",
+        "_progress",
+        "_softmax",
+        "_mining",
+        "_texts",
+        "_sklearn",
+        "_json",
+        "_files",
+        "_eviction",
+        "_registry",
+    ],
     ["images", "vocabulary", "bank", "scores", "backbone"],
     ["threshold", "_state"],
     ["evidence", "cache", "encoder", "datasets", "prompts", "words", "metrics", "model_selection"],

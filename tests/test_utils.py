@@ -1,6 +1,7 @@
 """Small helpers: unit rows, checks of parameters, where warnings point."""
 
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from numbers import Integral
 
 import numpy as np
@@ -20,7 +21,9 @@ from skneg._utils import (
     literal,
     refuse_masked,
     require,
+    unheard,
     unit_rows,
+    warn,
 )
 from skneg.errors import InputError, InputTypeError, MissingDependencyError
 
@@ -141,3 +144,20 @@ def test_scores_that_are_not_finite_are_refused():
 def test_numbers_as_floats():
     assert [as_float(value) for value in (1, np.float16(0.5), True)] == [1, 0.5, 1]
     assert all(np.isnan(as_float(value)) for value in (10**400, "1", None, [1.0]))
+
+
+def test_what_is_unheard_is_so_in_this_thread_alone():
+    class Own(UserWarning):
+        pass
+
+    def heard(category):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            warn("", category)
+        return bool(caught)
+
+    with unheard(Own), unheard(FutureWarning):
+        assert [heard(category) for category in (Own, FutureWarning, UserWarning)] == [False, False, True]
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(heard, Own).result()
+    assert heard(Own)

@@ -1,5 +1,6 @@
 """Names to embeddings, word lists, and which words become negatives."""
 
+import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ from sklearn.model_selection import GridSearchCV
 import skneg.words
 from skneg import NegPromptDetector, Words
 from skneg.backbone import load_backbone
+from skneg.cache import CacheWarning
 from skneg.errors import InputError, VocabularyError
 from skneg.prompts import PromptRecipe
 from skneg.words import _slot, as_words, cache_folder, class_means, embed_names, embed_words, image_rank
@@ -65,19 +67,30 @@ class TestKeptWords:
     def test_other_words_and_templates_are_kept_apart(self, backbone):
         for words, templates in ((WORDS, TEMPLATES), (WORDS[:2], TEMPLATES), (WORDS, TEMPLATES[:1])):
             embed_words(backbone, words, templates)
-        assert len(list((cache_folder() / "words").iterdir())) == 3
+        assert len(list((cache_folder() / "words").glob("*.safetensors"))) == 3
 
     def test_a_damaged_file_is_made_again(self, backbone):
         made = embed_words(backbone, WORDS, TEMPLATES)
-        (file,) = (cache_folder() / "words").iterdir()
+        (file,) = (cache_folder() / "words").glob("*.safetensors")
         file.write_bytes(file.read_bytes()[:-1])
         _slot.cache_clear()
         np.testing.assert_array_equal(embed_words(backbone, WORDS, TEMPLATES), made)
 
+    def test_lists_that_were_used_longest_ago_go_above_the_limit(self, backbone, monkeypatch):
+        monkeypatch.setenv("SKNEG_CACHE_SIZE", "8 KB")
+        for age, words in ((300, WORDS), (200, WORDS[:2]), (0, WORDS[1:])):
+            embed_words(backbone, words, TEMPLATES)
+            for file in (cache_folder() / "words").glob("*.safetensors"):
+                if time.time() - file.stat().st_mtime < 100:
+                    os.utime(file, (time.time() - age,) * 2)
+        assert len(list((cache_folder() / "words").glob("*.safetensors"))) == 1
+
     def test_a_folder_that_cannot_be_written_costs_time_only(self, backbone, tmp_path, monkeypatch):
         (tmp_path / "file").write_text("")
         monkeypatch.setenv("SKNEG_CACHE", str(tmp_path / "file"))
-        assert embed_words(backbone, WORDS, TEMPLATES).shape == (3, 128)
+        with pytest.warns(CacheWarning, match="Not a directory.*SKNEG_CACHE") as caught:
+            assert embed_words(backbone, WORDS, TEMPLATES).shape == (3, 128)
+        assert len(caught) == 1
 
 
 class TestChoice:

@@ -33,8 +33,9 @@ Columns = Mapping[str, np.ndarray]
 
 def predict(options: Any) -> None:
     """The answers alone."""
-    with _written(options) as write:
-        for table in predict_stream(loaded(options), expanded(options.images), **_of_stream(options)):
+    tables = predict_stream(loaded(options), expanded(options.images), **_of_stream(options))
+    with _written(options) as write:  # once there is something to take the place of an old file
+        for table in tables:
             bad = {row: told for row, told in enumerate(table.error) if told is not None}
             _name_skipped(table.index, bad)
             kept = table.rejected if options.only_unknown else ~np.isnan(table.score)
@@ -44,8 +45,9 @@ def predict(options: Any) -> None:
 
 def explain(options: Any) -> None:
     """All that `Explanations` has."""
+    parts = see(loaded(options), expanded(options.images), **_of_stream(options), user="explain")
     with _written(options) as write:
-        for seen in see(loaded(options), expanded(options.images), **_of_stream(options), user="explain"):
+        for seen in parts:
             _name_skipped(seen.index, seen.errors)
             if seen.Z is not None:
                 why = explain_seen(seen.detector, seen.state, seen.Z, seen.images)

@@ -10,8 +10,8 @@ import numpy as np
 import open_clip
 import torch
 from torch.nn import functional
-from tqdm.auto import tqdm
 
+from .._progress import progress_bar
 from .._utils import warn
 from ..errors import ImageError, InputWarning
 from ..images import ImageSequence
@@ -121,7 +121,7 @@ class ImageTower:
         with (
             # While the tower works on one batch, threads read the next.
             read_ahead(read, len(images), batch_size) as prepared,
-            tqdm(total=len(images), desc="encoding images", unit="img", disable=not verbose) as bar,
+            progress_bar(len(images), "encoding images", "img", verbose) as bar,
         ):
             start = 0
             while start < len(images):

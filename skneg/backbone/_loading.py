@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +14,15 @@ import torch
 from huggingface_hub import constants
 from huggingface_hub.utils import get_session
 
+from .._forks import ForkLock, cached_property
 from .._utils import check_option, did_you_mean
 from ..errors import BackboneError, InputError
 from ._download import announce_download
 from ._fingerprint import checksum_of_text, hash_weights, settings_of
 from ._folder import build
+from ._forked import prepare_for_forks, refuse_gpu_after_fork
 from ._image_tower import ImageTower
+from ._own_randomness import OwnRandomness
 from ._text_tower import TextTower
 from ._tiny import TINY_NAME, verified_tiny_folder
 from ._weights import check_weights
@@ -40,7 +41,7 @@ _PATIENCE = 5  # seconds
 _PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 _loaded: dict[tuple, Backbone] = {}
-_lock = threading.RLock()
+_lock = ForkLock()
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def load_backbone(
     chosen_device = resolve_device(device)
     dtype = _resolve_precision(precision, chosen_device)
     key = (model, pretrained, str(chosen_device), dtype)
-    with _lock:
+    with _lock.held():
         if key not in _loaded:
             _loaded[key] = _load(model, pretrained, chosen_device, dtype)
         return _loaded[key]
@@ -146,6 +147,7 @@ def list_models() -> list[tuple[str, str]]:
 
 def resolve_device(device: str) -> torch.device:
     """The torch device of a `device` parameter; an `InputError` where this machine has none such."""
+    refuse_gpu_after_fork(str(device))
     if device == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -181,7 +183,7 @@ def _load(model: str, pretrained: str | None, device: torch.device, dtype: torch
     if not (is_local or is_cut_off):
         announce_download(source, pretrained)
     try:
-        with _quiet_open_clip(), _from_cache_alone() if is_cut_off else nullcontext():
+        with OwnRandomness(), _quiet_open_clip(), _from_cache_alone() if is_cut_off else nullcontext():
             network, tokenizer = build(source) if has_schema else _create(source, pretrained)
     except (MemoryError, BackboneError):
         raise
@@ -194,6 +196,7 @@ def _load(model: str, pretrained: str | None, device: torch.device, dtype: torch
         raise BackboneError(
             f"The model {name!r} could not be loaded ({type(error).__name__}: {error}). {_OFFLINE_HELP}"
         ) from error
+    prepare_for_forks(device)
     network.eval().requires_grad_(False).to(device)
     return Backbone(
         name=name,

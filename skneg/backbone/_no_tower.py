@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import copy
 import os
-import secrets
-import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
-from .._files import open_regular
+from .._files import open_regular, write_bytes
+from .._forks import ForkLock
 from ..errors import BackboneError, InputError, InputTypeError
 from ._loading import Backbone
 from ._text_tower import TextTower
@@ -35,7 +34,7 @@ _HELP = (
 )
 
 _loaded: dict[tuple[Backbone, Path], tuple[tuple[int, int], NoTower]] = {}
-_lock = threading.RLock()
+_lock = ForkLock()
 
 
 class NoTower(TextTower):
@@ -104,7 +103,7 @@ def load_no_tower(backbone: Backbone, checkpoint: str | os.PathLike) -> NoTower:
     except OSError as error:
         raise BackboneError(f"The checkpoint {str(path)!r} cannot be read ({error}). {_HELP}") from error
     stamp = (status.st_mtime_ns, status.st_size)
-    with _lock:
+    with _lock.held():
         known = _loaded.get((backbone, path))
         if known is not None and known[0] == stamp:
             return known[1]
@@ -129,18 +128,13 @@ def save_no_tower(tower: TextTower, path: str | os.PathLike) -> None:
     ------
     InputError
         If the path has another ending, or its folder does not exist.
+    PersistenceError
+        If it cannot be written; what was there before is then still there.
     """
     target = check_output_path(path, "path")
     weights = {name: value.detach().cpu().contiguous() for name, value in _weights(tower).items()}
     weights["prompt_no"] = torch.zeros(1, *weights["positional_embedding_no"].shape)
-    unfinished = target.with_name(f".{target.name}.{secrets.token_hex(6)}")
-    try:
-        save_file(weights, unfinished)
-        with open(unfinished, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(unfinished, target)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_bytes(target, save(weights))
 
 
 def check_output_path(path: str | os.PathLike, parameter: str) -> Path:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from .._sklearn import one_at_a_time
 from ._image_tower import ImageTower
 
 _N_EXAMPLES = 3
@@ -71,7 +72,7 @@ def _quiet_exporter() -> Iterator[None]:
     try:
         for logger in loggers:
             logger.setLevel(logging.ERROR)
-        with warnings.catch_warnings():
+        with one_at_a_time(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:

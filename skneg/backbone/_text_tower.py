@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from open_clip.transformer import ResidualAttentionBlock
 from torch import nn
 from torch.nn import functional
 
+from .._forks import cached_property
 from ..errors import VocabularyError
 from ._splitting import encode_splitting
 
@@ -189,8 +189,8 @@ class TextTower:
         start : int
             Position of the first replaced token.
         """
-        self._replacement.local.current = (vectors, start)
         try:
+            self._replacement.local.current = (vectors, start)
             yield
         finally:
             self._replacement.local.current = None

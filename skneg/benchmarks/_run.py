@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -19,7 +18,7 @@ from tqdm.auto import tqdm
 import skneg
 
 from .._files import write_bytes
-from .._utils import check_at_least
+from .._utils import check_at_least, unheard
 from ..cache import encoding_of
 from ..encoder import CLIPImageEncoder
 from ..errors import BackboneError, CalibrationWarning, ImageError, InputError, SknegError
@@ -159,8 +158,7 @@ def run_benchmark(
     except OSError as error:
         raise InputError(f"out={str(folder)!r} cannot be written: {error}") from error
     rows: list[dict[str, Any]] = []
-    with warnings.catch_warnings(), tqdm(plan, unit="fit", disable=not verbose) as bar:
-        warnings.simplefilter("ignore", CalibrationWarning)
+    with unheard(CalibrationWarning), tqdm(plan, unit="fit", disable=not verbose) as bar:
         for task, spec, seed in bar:
             bar.set_description(f"{task.experiment.name}, {spec.label}, seed {seed}")
             rows += run.cell(task, spec, seed)

@@ -7,12 +7,15 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.utils import gen_batches
 
 from .._utils import check_at_least
 from ._features import FeatureDetector, training_rows
 
 if TYPE_CHECKING:
     from .._state import FittedState
+
+_CELLS = 2**21  # rows x neighbours that are compared at a time: 16 MiB
 
 
 class KNNDetector(FeatureDetector):
@@ -62,18 +65,33 @@ precision, batch_size, verbose
         return {"neighbors_": embeddings, "neighbor_targets_": targets}
 
     def _score(self, state: FittedState, Z: np.ndarray) -> np.ndarray:
-        if len(Z) == 0:
-            return np.empty(0)
-        return -self._estimator(state).kneighbors(Z)[0][:, -1].astype(np.float64)
+        return -self._nearest(state, Z)[0][:, -1]
 
     def _posterior(self, state: FittedState, Z: np.ndarray) -> np.ndarray:
-        return self._estimator(state).predict_proba(Z).astype(np.float64)
+        distances, rows = self._nearest(state, Z)
+        # Weighted, or few shots of few classes would be one great tie.
+        is_copy = distances == 0  # of the image itself: nothing else counts beside it
+        weights = np.where(is_copy.any(axis=1, keepdims=True), is_copy, 1 / np.where(is_copy, 1, distances))
+        votes = np.zeros((len(Z), len(state.classes_)))
+        np.add.at(votes, (np.arange(len(Z))[:, None], state.neighbor_targets_[rows]), weights)
+        return votes / votes.sum(axis=1, keepdims=True)
 
-    def _estimator(self, state: FittedState) -> Any:
-        from sklearn.neighbors import KNeighborsClassifier
+    def _nearest(self, state: FittedState, Z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Distances (n, k) to the nearest neighbours, ascending, and their rows.
 
-        k = min(self.n_neighbors, len(state.neighbors_))
-        # Weighted, or few shots of few classes would be one great tie. To fit by brute force is to keep
-        # the rows, so no estimator is kept: a file could not hold it.
-        estimator = KNeighborsClassifier(k, weights="distance", algorithm="brute")
-        return estimator.fit(state.neighbors_, state.neighbor_targets_)
+        Not by scikit-learn, whose threads a forked process waits for in vain, and whose checks change the
+        filters of warnings.
+        """
+        known = state.neighbors_.astype(np.float64)
+        k, squares = min(self.n_neighbors, len(known)), np.einsum("nd,nd->n", known, known)
+        distances, nearest = np.empty((len(Z), k)), np.empty((len(Z), k), dtype=np.intp)
+        for part in gen_batches(len(Z), max(1, _CELLS // len(known))):
+            rows = Z[part].astype(np.float64)
+            away = np.einsum("nd,nd->n", rows, rows)[:, None] - 2 * (rows @ known.T) + squares
+            # The k nearest in order, the first in training before others that are as far.
+            chosen = np.sort(np.argpartition(away, k - 1, axis=1)[:, :k], axis=1)
+            found = np.take_along_axis(away, chosen, axis=1)
+            order = np.argsort(found, axis=1, kind="stable")
+            nearest[part] = np.take_along_axis(chosen, order, axis=1)
+            distances[part] = np.sqrt(np.maximum(np.take_along_axis(found, order, axis=1), 0))
+        return distances, nearest

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._sklearn import one_at_a_time
 from .._softmax import softmax
 from .._utils import check_at_least, check_between, check_option
 from ..scores import energy, max_logit, mcm
@@ -94,7 +95,8 @@ precision, batch_size, verbose
 
         embeddings, targets = training_rows(learned, names, type(self).__name__)
         estimator = LogisticRegression(C=self.C, max_iter=self.max_iter, random_state=learned["seed_"])
-        estimator.fit(embeddings, targets)
+        with one_at_a_time():
+            estimator.fit(embeddings, targets)
         return {
             "clip_value_": float(np.percentile(embeddings, self.clip_percentile)),
             "coef_": estimator.coef_,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._sklearn import one_at_a_time
 from .._softmax import softmax
 from ._features import FeatureDetector, training_rows
 
@@ -60,7 +61,9 @@ precision, batch_size, verbose
             within = embeddings - means.mean(axis=0)
         whitener = np.eye(embeddings.shape[1])
         if np.abs(within).max() > 1e-6:  # else all images are one, and the distance is Euclid's
-            whitener = np.linalg.cholesky(LedoitWolf(assume_centered=True).fit(within).precision_)
+            with one_at_a_time():
+                precision = LedoitWolf(assume_centered=True).fit(within).precision_
+            whitener = np.linalg.cholesky(precision)
         whitened = (means - means.mean(axis=0)) @ whitener
         return {"means_": means, "whitener_": whitener, "whitened_means_": whitened}
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
-from tqdm.auto import tqdm
 
+from .._progress import progress_bar
 from ..bank import TextBank
 from ..errors import ImageError, InputError, VocabularyError
 from ..images import CaptionedImages
@@ -121,13 +121,15 @@ class ZOCDetector(ZeroShotDetector):
         embeddings: list[np.ndarray] = []
         words: list[tuple[str, ...]] = []
         starts = range(0, len(images), self.batch_size)
-        for start in tqdm(starts, desc="captioning images", unit="batch", disable=not self.verbose):
-            try:
-                batch = [picture(row) for row in range(start, min(start + self.batch_size, len(images)))]
-            except ImageError as error:
-                raise ImageError.of(errors_of(picture, len(images)) or [error]) from error
-            embeddings.append(self._backbone().image_tower.encode(batch, self.batch_size))
-            words += self._words_of(batch, start)
+        with progress_bar(len(starts), "captioning images", "batch", self.verbose) as bar:
+            for start in starts:
+                try:
+                    batch = [picture(row) for row in range(start, min(start + self.batch_size, len(images)))]
+                except ImageError as error:
+                    raise ImageError.of(errors_of(picture, len(images)) or [error]) from error
+                embeddings.append(self._backbone().image_tower.encode(batch, self.batch_size))
+                words += self._words_of(batch, start)
+                bar.update(1)
         return CaptionedImages(np.concatenate(embeddings), words, self._embed_words(words))
 
     def _words_of(self, batch: list[Image.Image], start: int) -> list[tuple[str, ...]]:

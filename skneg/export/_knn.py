@@ -1,4 +1,4 @@
-"""The nearest neighbours as a graph: what scikit-learn computes for `KNNDetector`, which cannot be traced."""
+"""The nearest neighbours as a graph: how `KNNDetector` looks for them cannot be traced."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ._traced import Traced, with_rows
 
 
 def trace_knn(detector: Any, state: Any, Z: Traced) -> tuple[Traced, Traced]:
-    """Score and posterior of unit rows, as `KNeighborsClassifier(weights="distance")` gives them."""
+    """Score and posterior of unit rows, as the detector gives them."""
     known, targets = state.neighbors_.astype(np.float64), state.neighbor_targets_
     rows = Z.astype(np.float64)
     squares = (rows * rows).sum(axis=1)[:, None] - 2 * (rows @ known.T) + np.square(known).sum(axis=1)

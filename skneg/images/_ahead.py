@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
-
-from PIL import Image
 
 T = TypeVar("T")
 
@@ -35,17 +32,14 @@ def read_ahead(read: Callable[[int], T], n: int, ahead: int = 64) -> Iterator[It
     iterator
         Results in order. An error is raised in its place, and ends the threads.
     """
-    with warnings.catch_warnings():
-        # Large images are refused; between one and two times the limit Pillow only warns.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        if n == 1:  # a thread would cost more than it saves
-            yield map(read, range(1))
-            return
-        pool = ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1))
-        try:
-            yield _in_order(pool, read, n, ahead)
-        finally:
-            pool.shutdown(cancel_futures=True)
+    if n == 1:  # a thread would cost more than it saves
+        yield map(read, range(1))
+        return
+    pool = ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1))
+    try:
+        yield _in_order(pool, read, n, ahead)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _in_order(pool: ThreadPoolExecutor, read: Callable[[int], T], n: int, ahead: int) -> Iterator[T]:

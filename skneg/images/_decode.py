@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import struct
-import threading
 from collections.abc import Mapping, Sequence
 from functools import cache
 from io import BytesIO
@@ -14,8 +13,10 @@ import numpy as np
 from PIL import Image
 
 from .._files import open_regular
+from .._forks import ForkLock
 from .._utils import warn
 from ..errors import ImageError, InputError, InputWarning
+from ._open import opened
 from ._rgb import to_rgb, turn_that_is_due
 
 # Pillow opens many formats that no photograph comes in; each is one more parser to attack.
@@ -49,7 +50,7 @@ MAX_ASPECT = 100
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
 
 # Pillow images load lazily, and the user may hand in one object twice while several threads decode.
-_loading = threading.Lock()
+_loading = ForkLock()
 
 
 @cache
@@ -122,7 +123,7 @@ def read_image(item: Any, index: int, side: int | None = None, max_pixels: int =
     if is_cell(item):
         item = item.get("bytes") if item.get("bytes") is not None else item.get("path")
     if isinstance(item, Image.Image):
-        with _loading:
+        with _loading.held():
             image = _checked(item, index, "PIL image", max_pixels)
         return image.copy() if image is item else image  # the user may draw on either
     if getattr(item, "ndim", 0) > 1 and hasattr(item, "__array__"):
@@ -173,7 +174,7 @@ def _read_file(path: str | bytes, index: int, max_pixels: int, side: int | None)
 
 def _read(source: BinaryIO, index: int, what: str, max_pixels: int, side: int | None) -> Image.Image:
     try:
-        with Image.open(source, formats=FORMATS) as image:
+        with opened(source, FORMATS) as image:
             return _checked(image, index, what, max_pixels, side)
     except ImageError:
         raise

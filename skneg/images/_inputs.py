@@ -321,7 +321,7 @@ def _check_range(X: Any) -> None:
             "X has a fourth channel of 0 or 1 in all pixels, which as alpha makes them white: drop it, "
             "X[..., :3], or scale it to 0..255."
         )
-    if len(X) and X[:64].max() == 1:
+    if X.size and X[:64].max() == 1:
         raise InputError(
             "X holds 0 and 1 only, which is black in 0..255: floats from 0..1 must be scaled before they are "
             "made uint8, as (X * 255)."

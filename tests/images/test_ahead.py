@@ -2,10 +2,8 @@
 
 import threading
 import time
-import warnings
 
 import pytest
-from PIL import Image
 
 from skneg.images._ahead import read_ahead
 
@@ -72,14 +70,3 @@ def test_an_error_of_whoever_takes_the_results_ends_the_threads(error):
 def test_one_row_starts_no_thread():
     with read_ahead(lambda row: threading.current_thread(), 1) as results:
         assert list(results) == [threading.main_thread()]
-
-
-def test_warnings_of_large_images_alone_are_kept_silent():
-    def read(row):
-        warnings.warn("large", Image.DecompressionBombWarning, stacklevel=1)
-        warnings.warn("other", UserWarning, stacklevel=1)
-
-    for n in (1, 3):
-        with pytest.warns(UserWarning, match="other") as caught, read_ahead(read, n) as results:
-            list(results)
-        assert {warning.category for warning in caught} == {UserWarning}
