@@ -7,6 +7,7 @@ import sys
 import time
 import tracemalloc
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 
@@ -38,6 +39,20 @@ def peak(call: Callable[[], Any]) -> float:
         return tracemalloc.get_traced_memory()[1] / 2**20
     finally:
         tracemalloc.stop()
+
+
+def peak_gib(device: str = "cpu") -> float:
+    """Most memory that this process has had, in GiB, or that torch has had on the GPU; Linux only.
+
+    Not getrusage's peak, which a process takes over from the one that started it.
+    """
+    if device != "cpu":
+        import torch
+
+        return round(torch.cuda.max_memory_allocated() / 2**30, 2)
+    status = Path("/proc/self/status").read_text()
+    kib = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
+    return round(kib / 2**20, 2)
 
 
 def show(**figures: Any) -> None:

@@ -11,7 +11,6 @@ are those of the processor, with a GPU those of the wall.
 from __future__ import annotations
 
 import argparse
-import resource
 import subprocess
 import sys
 import time
@@ -20,7 +19,7 @@ from functools import partial
 import numpy as np
 import open_clip
 import torch
-from _measure import clock, show
+from _measure import clock, peak_gib, show
 from torch.nn import functional
 
 from skneg.backbone import Backbone, TextTower
@@ -119,10 +118,7 @@ def training_step(args: argparse.Namespace, tower: TextTower, contexts: torch.Te
     loss = nis(logits) + 0.1 * npd(negatives, positives) + 0.05 * nnd(negatives)
     loss.backward()
     seconds = clock(args.device) - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    if args.device == "cuda":
-        peak = torch.cuda.max_memory_allocated() / 2**30
-    return {"classes": args.classes, "step_s": round(seconds, 3), "peak_gib": round(peak, 2)}
+    return {"classes": args.classes, "step_s": round(seconds, 3), "peak_gib": peak_gib(args.device)}
 
 
 def training(args: argparse.Namespace, tower: TextTower) -> dict[str, float]:

@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -30,7 +29,7 @@ from unittest import mock
 
 import numpy as np
 import torch
-from _measure import row, show
+from _measure import peak_gib, row, show
 from text_encoding import build_backbone, build_tower, class_names, now
 
 from skneg import NegPromptDetector, SknegWarning, Words
@@ -44,12 +43,6 @@ from skneg.words import embed_names
 MODEL, WORDS = "ViT-B-16", 5500
 TEMPLATE = "a photo of a {}"
 SAID = {"all": "all of them", "drawn": "256 drawn"}
-
-
-def peak_gib(device: str) -> float:
-    if device == "cuda":
-        return round(torch.cuda.max_memory_allocated() / 2**30, 2)
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)
 
 
 def step(way: str, k: int, n_ctx: int, device: str) -> dict[str, Any]:
