@@ -34,7 +34,7 @@ SCRIPTS: dict[str, list[str]] = {
             "words", "streams", "text_encoding", "training",
         )
     },
-    "fit": ["training", "--fit", "--threads", "2"],
+    "fit": ["training", "--fit"],
 }  # fmt: skip
 
 
@@ -88,7 +88,9 @@ def page() -> str:
         keep_trailing_newline=True, autoescape=False,
     )  # fmt: skip
     environment.globals["number"] = lambda value: f"{value:.3g}" if value < 100 else f"{value:,.0f}"
-    return environment.get_template(TEMPLATE).render(results=results)
+    on_gpu = [name for name in results if name.endswith("on a GPU")]
+    on_cpu = [name for name in results if name not in on_gpu]
+    return environment.get_template(TEMPLATE).render(results=results, on_gpu=on_gpu, on_cpu=on_cpu)
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """What training prompts for many classes costs in time and memory.
 
     OMP_NUM_THREADS=1 python benchmarks/training.py [--device cuda]
-    OMP_NUM_THREADS=1 python benchmarks/training.py --fit --threads 2 [--device cuda]
+    OMP_NUM_THREADS=1 python benchmarks/training.py --fit [--device cuda]
 
 A text tower of ViT-B-16's size with random weights (speed does not depend on them). Without `--fit`: one
 step of the negative stage, complementary loss and words included, with 256 classes drawn and with all, of
