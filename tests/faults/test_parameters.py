@@ -2,6 +2,7 @@
 
 import collections
 import enum
+import os
 import pickle
 from pathlib import Path, PurePosixPath
 
@@ -69,6 +70,12 @@ def same(one, other):
     if hasattr(one, "get_params"):
         return same(one.get_params(deep=False), other.get_params(deep=False))
     return one == other or (one != one and other != other)
+
+
+@pytest.fixture(autouse=True)
+def no_waiting_for_the_disk(monkeypatch):
+    """Thousands of files are written, and what a crash would leave of them is another test's matter."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
 @pytest.mark.parametrize("name", NAMES)
