@@ -43,9 +43,9 @@ class CountingEncoder(CLIPImageEncoder):
         note(self.log, words, "_embed")
         return super().transform(X)
 
-    def _encode(self, images):
+    def _encode(self, images, *options):
         write(self.log, "image", len(images))
-        return super()._encode(images)
+        return super()._encode(images, *options)
 
 
 def note(log: str, module, name: str) -> None:

@@ -35,10 +35,10 @@ class CountingEncoder(CLIPImageEncoder):
         super().__init__(model=model, cache=cache)
         self.log = log
 
-    def _encode(self, images):
+    def _encode(self, images, *options):
         with open(self.log, "a") as file:
             file.write("".join(f"{content_key(images[i])}\n" for i in range(len(images))))
-        return super()._encode(images)
+        return super()._encode(images, *options)
 
 
 def quick(**parameters):
