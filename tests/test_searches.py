@@ -135,7 +135,8 @@ def test_cross_val_predict_answers_with_names(mixed_embeddings):
     assert (answers == mixed_embeddings[1])[:60].mean() > 0.6
 
 
-def test_the_page_on_searches_runs(capsys):
+def test_the_page_on_searches_runs(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # it saves a detector
     names: dict = {}
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.S)
     for block in blocks:
