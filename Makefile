@@ -50,7 +50,7 @@ docs-test: $(STAMP)  ## the site, as mkdocs and as zensical build it, in a brows
 package: $(STAMP)  ## wheel and sdist in dist/, looked into, and the wheel used in an empty environment
 	$(BIN)/python .ci/package.py
 
-benchmark: $(STAMP)  ## speed and memory, about an hour on one core, and docs/performance.md from it
+benchmark: $(STAMP)  ## speed and memory, and docs/performance.md from the figures; takes long
 	$(BIN)/python benchmarks/run.py
 
 tiny: $(STAMP)  ## rebuild the shipped model, about half an hour on 2 cores

@@ -13,11 +13,15 @@ from typing import Any
 
 def clock(device: str = "cpu") -> float:
     """Seconds of the processor, which do not count what else a machine does; of the wall for a GPU."""
-    if device == "cpu":
-        return time.process_time()
-    import torch
+    return time.process_time() if device == "cpu" else now(device)
 
-    torch.cuda.synchronize()  # it has done what it was given
+
+def now(device: str = "cpu") -> float:
+    """Seconds of the wall, once a GPU has done what it was given."""
+    if device != "cpu":
+        import torch
+
+        torch.cuda.synchronize()
     return time.perf_counter()
 
 
@@ -41,18 +45,23 @@ def peak(call: Callable[[], Any]) -> float:
         tracemalloc.stop()
 
 
-def peak_gib(device: str = "cpu") -> float:
-    """Most memory that this process has had, in GiB, or that torch has had on the GPU; Linux only.
+def memory_mib(kind: str) -> float:
+    """Memory of this process in MiB, as a line of /proc/self/status tells it; Linux only.
 
-    Not getrusage's peak, which a process takes over from the one that started it.
+    ``"VmHWM"`` is the peak, not that of getrusage, which a process takes over from the one that started it;
+    ``"RssAnon"`` is what belongs to no file.
     """
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(kind)) / 1024
+
+
+def peak_gib(device: str = "cpu") -> float:
+    """Most memory that this process has had, in GiB, or that torch has had on the GPU."""
     if device != "cpu":
         import torch
 
         return round(torch.cuda.max_memory_allocated() / 2**30, 2)
-    status = Path("/proc/self/status").read_text()
-    kib = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
-    return round(kib / 2**20, 2)
+    return round(memory_mib("VmHWM") / 1024, 2)
 
 
 def show(**figures: Any) -> None:

@@ -10,11 +10,10 @@ the joint score takes, with the images. All seconds are those of the processor, 
 from __future__ import annotations
 
 import argparse
-import resource
 import time
 
 import numpy as np
-from _measure import best, show
+from _measure import best, peak_gib, show
 from scipy.special import logsumexp
 
 from skneg._utils import unit_rows
@@ -22,10 +21,6 @@ from skneg.evidence import JointScore
 from skneg.scores import negative_odds
 
 D, WORDS, NEW = 512, 5500, 2000
-
-
-def gib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def main() -> None:
@@ -50,10 +45,10 @@ def measure(k: int, shots: int) -> None:
             seen[np.arange(len(rows)), struck_out] = -np.inf
         return logits, logsumexp(seen, axis=1)
 
-    before, start = gib(), time.process_time()
+    before, start = peak_gib(), time.process_time()
     joint, *_ = JointScore.fit(X, y, [str(c) for c in range(k)], np.random.RandomState(0), text_of)
     seconds = time.process_time() - start
-    show(classes=k, shots=shots, fit_s=round(seconds, 1), fit_gib=round(gib() - before, 2))
+    show(classes=k, shots=shots, fit_s=round(seconds, 1), fit_gib=round(peak_gib() - before, 2))
 
     def text() -> np.ndarray:
         return negative_odds(new @ positive.T, new @ negative.T, new @ words.T)

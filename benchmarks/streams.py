@@ -16,17 +16,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from _measure import row, show
+from _measure import memory_mib, row, show
 
 from skneg import MCMDetector
 
 CHUNK = 1024
-
-
-def anonymous_mib() -> float:
-    """Memory of this process that belongs to no file, in MiB; Linux only."""
-    status = Path("/proc/self/status").read_text()
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon")) / 1024
 
 
 def write(file: Path, rows: int, width: int) -> np.memmap:
@@ -51,10 +45,10 @@ def main() -> None:
     detector.fit(rng.normal(size=(1000, options.width)))
     with TemporaryDirectory() as folder:
         X = write(Path(folder, "rows"), options.rows, options.width)
-        before = most = anonymous_mib()
+        before = most = memory_mib("RssAnon")
         start, n, rejected = time.process_time(), 0, 0
         for table in detector.predict_stream(X, CHUNK):
-            most = max(most, anonymous_mib())
+            most = max(most, memory_mib("RssAnon"))
             n, rejected = n + len(table), rejected + int(table.rejected.sum())
         seconds = time.process_time() - start
         assert n == options.rows

@@ -29,8 +29,8 @@ from unittest import mock
 
 import numpy as np
 import torch
-from _measure import peak_gib, row, show
-from text_encoding import build_backbone, build_tower, class_names, now
+from _measure import clock, now, peak_gib, row, show
+from text_encoding import build_backbone, build_tower, class_names
 
 from skneg import NegPromptDetector, SknegWarning, Words
 from skneg._utils import unit_rows
@@ -74,12 +74,11 @@ def step(way: str, k: int, n_ctx: int, device: str) -> dict[str, Any]:
         torch.stack(list(terms.values())).sum().backward()
 
     quick = way == "drawn"
-    clock = now if device == "cuda" else time.process_time
     seconds = []
     for _ in range(3 if quick else 1):
-        start = clock()
+        start = clock(device)
         once()
-        seconds.append(clock() - start)
+        seconds.append(clock(device) - start)
     return {"step_s": round(min(seconds), 3), "peak_gib": peak_gib(device)}
 
 
@@ -108,16 +107,16 @@ def fit(k: int, shots: int, recipe: PromptRecipe, device: str) -> None:
     # Detectors find it where they look for a model that has been loaded already.
     key = (MODEL, _loading.DEFAULT_PRETRAINED[MODEL], device, torch.float32)
     with mock.patch.dict(_loading._loaded, {key: backbone}):
-        start = now()
+        start = now(device)
         words = Words(max_cosine=1.01)  # to a random tower all words are alike
         listed, _ = words.embed(backbone, [TEMPLATE])
-        show(work=f"{len(listed)} words embedded", ours_s=round(now() - start, 1))
+        show(work=f"{len(listed)} words embedded", ours_s=round(now(device) - start, 1))
         detector = NegPromptDetector(
             model=MODEL, device=device, recipe=recipe, words=words, class_names=names, random_state=0
         )
-        start, used = now(), time.process_time()
+        start, used = now(device), time.process_time()
         detector.fit(X, y)
-        seconds, used = now() - start, time.process_time() - used
+        seconds, used = now(device) - start, time.process_time() - used
     show(
         work=f"fit of NegPromptDetector, {k:,} classes of {shots} embeddings", ours_s=round(seconds, 1),
         processor_s=round(used, 1), peak_gib=peak_gib(device),

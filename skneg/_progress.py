@@ -10,6 +10,9 @@ class _NoBar:
     def update(self, n: int) -> None:
         pass
 
+    def set_postfix(self, **shown: Any) -> None:
+        pass
+
 
 def progress_bar(total: int, doing: str, unit: str, verbose: bool | int) -> AbstractContextManager[Any]:
     """A bar to be updated by numbers of things that are done.

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import struct
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
 
-@contextmanager
-def opened(source: str | bytes | os.PathLike | BinaryIO, formats: Sequence[str]) -> Iterator[Image.Image]:
-    """Within this context, an image of a file, of which only the beginning is read.
+def opened(file: BinaryIO, formats: Sequence[str]) -> Image.Image:
+    """The image of a file, of which only the beginning is read; the file stays open.
 
     Above ``PIL.Image.MAX_IMAGE_PIXELS`` Pillow would warn; above twice that it is refused as by Pillow.
 
     Parameters
     ----------
-    source : str, bytes, os.PathLike or binary file
-        A file that is given stays open.
+    file : binary file
     formats : sequence of str
         Pillow's names of the formats that are tried, in this order.
 
@@ -33,15 +29,6 @@ def opened(source: str | bytes | os.PathLike | BinaryIO, formats: Sequence[str])
     OSError
         If it cannot be read, and what Pillow's readers raise besides.
     """
-    if isinstance(source, str | bytes | os.PathLike):
-        with open(source, "rb") as file, _identified(file, formats) as image:
-            yield image
-    else:
-        with _identified(source, formats) as image:
-            yield image
-
-
-def _identified(file: BinaryIO, formats: Sequence[str]) -> Image.Image:
     Image.init()
     beginning = file.read(16)
     for name in formats:

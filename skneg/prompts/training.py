@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.base import clone
-from tqdm.auto import tqdm
 
+from .._progress import progress_bar
 from ..backbone import TextTower
 from ..errors import InputError, SknegError
 from .encoding import PromptEncoder, context_from_text
@@ -325,10 +325,8 @@ def minimise(
 ) -> dict[str, np.ndarray]:
     """Minimise the sum of the terms of each batch; returns every term at every step."""
     record: dict[str, list[float]] = {}
-    with tqdm(
-        batches, total=steps, desc=f"{stage} prompts", unit="step", disable=not (verbose and steps)
-    ) as bar:
-        for step, batch in enumerate(bar):
+    with progress_bar(steps, f"{stage} prompts", "step", verbose and steps) as bar:
+        for step, batch in enumerate(batches):
             terms = loss_terms(*batch)
             total = torch.stack(list(terms.values())).sum()
             if not bool(torch.isfinite(total)):
@@ -344,4 +342,5 @@ def minimise(
             for name, term in {**terms, "total": total}.items():
                 record.setdefault(f"{stage}/{name}", []).append(float(term.detach()))
             bar.set_postfix(loss=f"{float(total.detach()):.3f}", refresh=False)
+            bar.update(1)
     return {name: np.array(values) for name, values in record.items()}
