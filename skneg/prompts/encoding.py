@@ -20,9 +20,9 @@ from torch.nn import functional
 from ..backbone import TextTower
 from ..errors import InputError, InputTypeError
 
-# Tokens whose activations are alive at a time: 1.1 GiB for the text tower of ViT-B/16. More of them go in
-# chunks, each computed twice, which take 0.3 GiB, and 3 % more time than chunks of 2048 (one run of each).
-_AT_ONCE, _CHUNK = 2048, 512
+# Tokens whose activations are alive at a time: 0.3 GiB for 512, with the text tower of ViT-B/16. One chunk is
+# computed once, several are computed twice: 22 times cheaper than full prompts for 100 names, not 15 times (benchmarks/text_encoding.py).
+_AT_ONCE, _CHUNK = 1024, 512
 
 _PLACEHOLDER = "x"
 
@@ -55,7 +55,7 @@ def encode_prompts(
     method : {"auto", "shared_prefix", "full_length"}, default="auto"
         ``"auto"`` shares prefixes where the tower is causal.
     max_tokens : int, optional
-        Size of a chunk, in tokens. By default up to 2048 are one chunk, and more are chunks of 512.
+        Size of a chunk, in tokens. By default up to 1024 are one chunk, and more are chunks of 512.
 
     Returns
     -------
