@@ -21,8 +21,8 @@ from ..backbone import TextTower
 from ..errors import InputError, InputTypeError
 
 # Tokens whose activations are alive at a time: 0.3 GiB for 512, with the text tower of ViT-B/16. One chunk is
-# computed once, several are computed twice: 100 names then cost 24 times less than full prompts, else 15 times
-# less (benchmarks/text_encoding.py).
+# computed once, several are computed twice: 100 names then cost 24 times less than full prompts, else 15
+# times less (benchmarks/text_encoding.py).
 _AT_ONCE, _CHUNK = 1024, 512
 
 _PLACEHOLDER = "x"
