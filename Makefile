@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 GALLERY := $(filter-out index,$(basename $(notdir $(wildcard docs/gallery/*.md))))
 
-.PHONY: demo test test-slow lint docs docs-test pictures report-picture gallery package tiny benchmark clean
+.PHONY: demo test test-slow faults lint docs docs-test pictures report-picture gallery package tiny benchmark clean
 
 demo: $(STAMP)  ## the main job on the shipped model: known from unknown images
 	$(BIN)/python examples/demo.py
@@ -15,6 +15,9 @@ test: $(STAMP)  ## all tests but the slow ones
 
 test-slow: $(STAMP)  ## the slow ones as well, but not those in a browser
 	$(BIN)/python -m pytest -m "not browser"
+
+faults: $(STAMP)  ## 6,000 faults by every way in, and their table in docs/reliability.md; takes ten minutes
+	$(BIN)/python -m tests.faults --sample 6000 --write
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

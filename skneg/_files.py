@@ -254,7 +254,7 @@ def write_bytes(path: str | os.PathLike, data: bytes | bytearray, durable: bool 
     unfinished = target.with_name(f".{target.name}.{secrets.token_hex(8)}{UNFINISHED}")
     try:
         is_there = not target.is_symlink() and target.exists()
-        if is_there and not target.is_file():
+        if (durable and target.is_symlink()) or (is_there and not target.is_file()):
             # Renaming would put the file in its place, and break what else uses it.
             raise PersistenceError(f"{target} is not a regular file, and is not replaced by one.")
         try:

@@ -28,7 +28,7 @@ import numpy as np
 
 from ._crossfit import log_posterior
 from ._reading import loaded_backbone
-from ._utils import check_at_least, check_between, check_seed
+from ._utils import check_at_least, check_between, check_seed, check_switch
 from .encoder import CLIPImageEncoder
 from .errors import InputTypeError
 from .threshold import check_calibration
@@ -61,12 +61,19 @@ class Method:
         if not isinstance(self.device, str) and type(self.device).__module__ != "torch":
             raise InputTypeError(f"device must be a name such as 'cpu' or 'cuda:0', got {self.device!r}.")
         check_at_least("batch_size", self.batch_size, 1, Integral)
+        check_switch("verbose", self.verbose)
         check_between("contamination", self.contamination, 0, 1)
         temperature = getattr(self, "score_temperature", None)
         if temperature is not None:
             check_between("score_temperature", temperature, 0, np.inf)
         check_seed(getattr(self, "random_state", None))
         check_calibration(getattr(self, "calibration", "auto"))
+
+    def _check_once(self, anew: bool = False) -> None:
+        # Some parameters act in predictions as well, and may have been set since `fit`.
+        if anew or "_checked" not in vars(self):
+            self._check_parameters()
+            self._checked = True
 
     def _space(self) -> tuple[int | None, float]:
         return None, 1.0

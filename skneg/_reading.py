@@ -14,7 +14,7 @@ from ._doubts import warn_of_far_rows
 from ._sklearn import check_columns
 from ._state import FittedState
 from ._utils import finite, refuse_masked, unit_rows
-from .errors import InputError
+from .errors import InputError, PersistenceError
 from .images import as_image_sequence, is_embeddings
 
 if TYPE_CHECKING:
@@ -48,6 +48,12 @@ def loaded_backbone(detector: Any) -> Backbone:
         from .persistence import check_backbone
 
         check_backbone(backbone, state.backbone)
+        bank, width = getattr(state, "text_bank_", None), backbone.text_tower.embed_dim
+        if bank is not None and bank.positive.shape[1] != width:
+            found = bank.positive.shape[1]
+            raise PersistenceError(
+                f"its text embeddings have {found} columns, not {width} as {backbone.name}."
+            )
     return backbone
 
 

@@ -165,9 +165,9 @@ def as_float(value: Any) -> float:
 
 
 def check_at_least(name: str, value: Any, least: float, kind: Any = Real) -> None:
-    number = value if kind is Integral else as_float(value)
-    if isinstance(value, bool) or not isinstance(value, kind) or not number >= least:
-        what = "an integer" if kind is Integral else "a number"
+    number, most = (value, 2**63) if kind is Integral else (as_float(value), np.inf)
+    if isinstance(value, bool) or not isinstance(value, kind) or not least <= number < most:
+        what = "an integer" if kind is Integral else "a finite number"
         raise InputError(f"{name} must be {what} of at least {least}, got {value!r}.")
 
 
@@ -180,6 +180,12 @@ def check_option(name: str, value: Any, options: Sequence[Any]) -> None:
     # A value may be an array, which has no truth of its own.
     if not isinstance(value, Hashable) or value not in options:
         raise InputError(f"{name} must be one of {list(options)}, got {value!r}.")
+
+
+def check_switch(name: str, value: Any) -> None:
+    """Refuse what is neither true, false nor an integer: an array has no truth, and a text is always true."""
+    if not isinstance(value, bool | np.bool_ | Integral):
+        raise InputTypeError(f"{name} must be True or False, got {value!r}.")
 
 
 def check_templates(name: str, templates: str | Sequence[str]) -> list[str]:

@@ -114,7 +114,7 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
         """
         start = perf_counter()
         with noting_models() as used:
-            self._check_parameters()
+            self._check_once(anew=True)
             state = fit_state(self, X, y, self.class_names if class_names is None else class_names, groups)
         self._state = replace(state, backbone={"name": used[0]} if used else None)
         if self.verbose:
@@ -260,7 +260,6 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
             If there are fewer than ``1 / contamination - 1`` images of known classes, too few for
             `contamination`; or a label is not among ``classes_``. The detector is then as it was.
         """
-        self._check_parameters()
         self._state = recalibrate(self, self._fitted(), X, y, groups)
         return self
 
@@ -370,6 +369,8 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
         if name.endswith("_") and hasattr(vars(self).get("_state"), name):
             raise AttributeError(f"{name} comes from fit, set_vocabulary or calibrate and cannot be set.")
         super().__setattr__(name, value)
+        if not name.startswith("_"):
+            self.__dict__.pop("_checked", None)
 
     def __sklearn_is_fitted__(self) -> bool:
         return "_state" in vars(self)
@@ -379,6 +380,7 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
 
     def _fitted(self) -> FittedState:
         check_is_fitted(self)
+        self._check_once()
         return self._state
 
     def _see(self, X: Any) -> tuple[FittedState, Any]:
@@ -393,6 +395,5 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
 
     def _restore_state(self, values: Mapping[str, Any], backbone: Mapping[str, Any] | None) -> None:
         """Take what `_stored_state` gave, once one image that was kept can be scored with it."""
-        self._state = state = FittedState.from_values(values, backbone)
-        self._check_parameters()
-        check_answers(self, state)
+        self._state = FittedState.from_values(values, backbone)
+        check_answers(self, self._fitted())

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from ._sklearn import DOC_LINK
-from ._utils import check_at_least, check_option
+from ._utils import check_at_least, check_option, check_switch
 from .errors import ImageError, InputError
 from .images import MAX_PIXELS, as_image_sequence
 from .images._unreadable import warn_of_skipped
@@ -132,6 +132,8 @@ class CLIPImageEncoder(TransformerMixin, BaseEstimator):
         """
         images = as_image_sequence(X, self.max_pixels)
         check_at_least("batch_size", self.batch_size, 1, Integral)
+        check_switch("verbose", self.verbose)
+        check_switch("local", self.local)
         check_option("on_error", self.on_error, ("raise", "skip"))
         if self.cache is None:
             return self._encode(images, self.on_error)

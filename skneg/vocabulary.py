@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -237,7 +237,7 @@ def _mapping_labels(class_names: Mapping[Any, str]) -> np.ndarray:
 
 def as_names(class_names: Any) -> list[str]:
     """The names of any sequence as a list of plain strings, or an `InputTypeError`."""
-    if isinstance(class_names, str | set | frozenset) or not hasattr(class_names, "__iter__"):
+    if isinstance(class_names, str | set | frozenset | type) or not isinstance(class_names, Iterable):
         raise InputTypeError(
             f"class_names must be a sequence of names or a mapping of label to name, got {class_names!r}."
         )

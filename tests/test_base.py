@@ -5,13 +5,14 @@ import pytest
 
 from skneg import (
     CalibrationWarning,
+    KNNDetector,
     LinearProbeDetector,
     MaxLogitDetector,
     MCMDetector,
     ODINDetector,
     ScoreEnsemble,
 )
-from skneg.errors import ImageError, InputError, InputTypeError
+from skneg.errors import ImageError, InputError, InputTypeError, SknegError
 
 from .conftest import KNOWN, STRANGE
 
@@ -225,3 +226,22 @@ def test_verbose_logs_one_line_at_the_end_of_fit(embedded, caplog):
     (line,) = caplog.messages
     assert line.startswith("MCMDetector with skneg-tiny; ")
     assert "Fitted in" in line
+
+
+def test_parameters_that_are_set_after_fit_are_checked_once_before_they_act(embedded, monkeypatch):
+    X, y = embedded
+    detector = KNNDetector().fit(X, y)
+    answers = detector.predict(X)
+    for name, value in {"n_neighbors": -1, "contamination": "x", "verbose": np.ones(2)}.items():
+        usual = detector.get_params()[name]
+        for set_it in (lambda n, v: detector.set_params(**{n: v}), lambda n, v: setattr(detector, n, v)):
+            set_it(name, value)
+            for call in (detector.predict, detector.explain, detector.calibrate):
+                with pytest.raises(SknegError, match=f"^{name} must"):
+                    call(X)
+            set_it(name, usual)
+        np.testing.assert_array_equal(detector.predict(X), answers)
+    before = dict(vars(detector))
+    monkeypatch.setattr(KNNDetector, "_check_parameters", lambda self: pytest.fail("checked again"))
+    detector.predict(X)
+    assert vars(detector) == before

@@ -2,7 +2,7 @@
 
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ from skneg._utils import (
     check_between,
     check_kind,
     check_seed,
+    check_switch,
     check_templates,
     did_you_mean,
     finite,
@@ -144,6 +145,27 @@ def test_scores_that_are_not_finite_are_refused():
 def test_numbers_as_floats():
     assert [as_float(value) for value in (1, np.float16(0.5), True)] == [1, 0.5, 1]
     assert all(np.isnan(as_float(value)) for value in (10**400, "1", None, [1.0]))
+
+
+def test_integers_that_no_machine_counts_to_are_refused():
+    check_at_least("n", 2**62, 1, Integral)
+    for value, kind in (
+        (10**400, Integral),
+        (np.inf, Real),
+        (10**400, Real),
+        (np.nan, Real),
+        (True, Integral),
+    ):
+        with pytest.raises(InputError, match="^n must be"):
+            check_at_least("n", value, 1, kind)
+
+
+@pytest.mark.parametrize("value", [None, "no", 0.5, np.ones(2), []])
+def test_switches_are_on_or_off(value):
+    for fine in (True, False, np.True_, 2):
+        check_switch("verbose", fine)
+    with pytest.raises(InputTypeError, match="verbose must be True or False"):
+        check_switch("verbose", value)
 
 
 def test_what_is_unheard_is_so_in_this_thread_alone():

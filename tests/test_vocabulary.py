@@ -51,6 +51,7 @@ def test_mapping_names_labels_and_adds_classes_without_images():
         (TEXT, ["dog", "terrier"], VocabularyError, "'cat' the name 'dog'.*mapping"),
         (NUMBERS, {"hen", "emu"}, InputTypeError, "class_names must be a sequence"),
         (NUMBERS, "hen", InputTypeError, "class_names must be a sequence"),
+        (NUMBERS, dict, InputTypeError, "class_names must be a sequence"),
     ],
 )
 def test_unusable_names_are_refused(seen, names, error, message):

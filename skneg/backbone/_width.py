@@ -27,10 +27,10 @@ def embedding_width(model: str, pretrained: str | None = None) -> int:
     BackboneError
         If the model cannot be had.
     """
-    source = f"local-dir:{TINY_FOLDER}" if model == TINY_NAME else model
-    if source.startswith("local-dir:"):
-        source = f"local-dir:{Path(source.removeprefix('local-dir:')).expanduser()}"
     with suppress(Exception):  # open_clip raises a dozen types for what is one fact: no such model
+        source = f"local-dir:{TINY_FOLDER}" if model == TINY_NAME else model
+        if source.startswith("local-dir:"):
+            source = f"local-dir:{Path(source.removeprefix('local-dir:')).expanduser()}"
         if source.startswith(("local-dir:", "hf-hub:")):
             return int(config_of(source)["model_cfg"]["embed_dim"])
         config = open_clip.get_model_config(source) or open_clip.get_model_config(source.replace("/", "-"))

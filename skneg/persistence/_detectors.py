@@ -195,8 +195,9 @@ def _describe(detector: Any, writer: ValueWriter, where: str, exact: bool) -> di
 def _restore(
     record: dict[str, Any], reader: ValueReader, replacements: Mapping[str, Any], replaced: set[str]
 ) -> Any:
-    cls = _class_named(record["class"])
-    nodes = dict(record["parameters"])
+    cls, nodes, learned = _class_named(record["class"]), record["parameters"], record["attributes"]
+    if not isinstance(nodes, dict) or not isinstance(learned, dict):
+        raise PersistenceError("its parameters or attributes are no table of names and values.")
     expected = cls._get_param_names()
     if unknown := sorted(set(nodes) - set(expected)):
         raise PersistenceError(f"{cls.__name__} has no parameter {unknown[0]!r}.")
@@ -213,7 +214,7 @@ def _restore(
     detector = cls(**kept, **mine)
     if "device" in expected:
         settle_device(detector, was_asked_for="device" in mine)
-    attributes = {name: reader.read(node) for name, node in record["attributes"].items()}
+    attributes = {name: reader.read(node) for name, node in learned.items()}
     if attributes:
         check_finite(attributes)
         detector._restore_state(attributes, record["backbone"])

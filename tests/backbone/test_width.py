@@ -6,7 +6,7 @@ import pytest
 
 from skneg.backbone import _width, embedding_width, load_backbone
 from skneg.backbone._tiny import TINY_FOLDER
-from skneg.errors import BackboneError
+from skneg.errors import BackboneError, InputError
 
 
 @pytest.fixture
@@ -40,4 +40,10 @@ def test_the_width_of_a_folder_is_read_from_its_configuration(tmp_path, monkeypa
 @pytest.mark.parametrize("model", ["ViT-B-61", "local-dir:/nowhere"])
 def test_a_model_that_cannot_be_had_is_named(model):
     with pytest.raises(BackboneError, match=model.removeprefix("local-dir:")):
+        embedding_width(model)
+
+
+@pytest.mark.parametrize("model", [None, 5, ["skneg-tiny"], b"skneg-tiny"])
+def test_what_is_no_name_is_refused(model):
+    with pytest.raises(InputError, match="model"):
         embedding_width(model)

@@ -426,6 +426,8 @@ class TestTampering:
         [
             lambda header, _: header["detector"]["attributes"].pop("offset_"),
             lambda header, _: header["detector"]["attributes"].clear(),
+            lambda header, _: header["detector"].update(attributes=[]),
+            lambda header, _: header["detector"].update(parameters=[]),
             lambda header, _: header["detector"].pop("attributes"),
             lambda header, _: header.pop("detector"),
             lambda header, _: header.pop("format"),
@@ -495,6 +497,19 @@ class TestTampering:
         forge(path, lambda _, tensors: tensors.update({name: spoil(tensors[name])}))
         with pytest.raises(PersistenceError):
             skneg.load(path)
+
+    def test_what_only_the_model_can_show_is_refused_with_the_first_image(self, scenes, tmp_path):
+        X, path = scenes[0][:40], tmp_path / "a.skneg"
+        skneg.ODINDetector(model="skneg-tiny").fit(X, scenes[1][:40]).save(path)
+
+        def narrow(_, tensors):
+            for name in tensors:
+                if name.startswith("model"):
+                    tensors[name] = tensors[name][:, :5].copy()
+
+        detector = skneg.load(forge(path, narrow))
+        with pytest.raises(PersistenceError, match="have 5 columns, not 128"):
+            detector.predict(X[:2])
 
     @pytest.mark.parametrize("kind", ["LSNDetector", "NegPromptDetector", "KNNDetector"])
     def test_huge_numbers_in_parameters_load_whole_or_not_at_all(self, kind, embedded, tmp_path):
@@ -627,6 +642,12 @@ class TestWriting:
         with pytest.raises(PersistenceError, match="not a regular file"):
             saved[1].save(tmp_path)
         assert sorted(tmp_path.iterdir()) == before
+
+    def test_a_link_that_leads_to_itself_is_not_replaced(self, saved, tmp_path):
+        (tmp_path / "loop").symlink_to(tmp_path / "loop")
+        with pytest.raises(PersistenceError, match="not a regular file"):
+            saved[1].save(tmp_path / "loop")
+        assert (tmp_path / "loop").is_symlink()
 
     @pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
     @pytest.mark.parametrize("mode", [0o600, 0o640, 0o666])

@@ -1,0 +1,274 @@
+"""Models, images, lists and folders that are not as they should be, by everything that reads one."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import skneg
+from skneg import CLIPImageEncoder
+from skneg._commands._images import labelled, unlabelled
+from skneg.backbone import embedding_width, load_backbone
+from skneg.backbone._config import CONFIG_NAME
+from skneg.backbone._tiny import TINY_FOLDER, WEIGHTS_NAME
+from skneg.benchmarks._data import read_json
+from skneg.datasets import list_images, load_image_folder, load_image_list, load_words
+from skneg.images import unreadable
+
+from ..backbone import test_config
+from ..persistence import test_bombs
+from ..test_hostile import READERS
+from ._detector_trials import bad_images, cases, close, good_images, no_files
+from ._saved_trials import class_folder, command, new_folder, saved_mcm
+from ._tiny import tiny_fitted, tiny_scenes
+from ._trial import Trial
+
+
+def read_trials(folder: Path) -> Iterator[Trial]:
+    yield from _models(folder)
+    yield from _paths(folder)
+    yield from _lists(folder)
+    yield from _images(folder)
+
+
+def _models(folder: Path) -> Iterator[Trial]:
+    X, y = tiny_scenes()
+    weights: dict[str, Callable[[bytes], bytes]] = {
+        "empty": lambda data: b"",
+        "half": lambda data: data[: len(data) // 2],
+        "text": lambda data: b"weights",
+        "a pickle": lambda data: pickle.dumps({"weights": 1}),
+        "zeros": lambda data: bytes(len(data)),
+        "a byte less": lambda data: data[:-1],
+        "a huge header": lambda data: (2**60).to_bytes(8, "little") + data[8:],
+    }
+    texts = {f"{path} = {value!r:.30}": json.dumps(test_config.changed(path, value))
+             for path, value in cases(test_config.test_all_else_is_refused_by_its_name)}  # fmt: skip
+    texts |= {
+        f"{text!r:.20}": text for text, _ in cases(test_config.test_what_is_no_configuration_is_refused)
+    }
+    readers: dict[str, Callable[[str], Any]] = {
+        "embedding_width": embedding_width,
+        "load_backbone": load_backbone,
+        "CLIPImageEncoder": lambda model: CLIPImageEncoder(model=model).transform(X[:2]),
+        "fit": lambda model: skneg.MCMDetector(model=model).fit(X, y),
+        "load": lambda model: skneg.load(saved_mcm(folder), model=model).predict(X[:2]),
+        "skneg fit": lambda model: command(
+            "fit", class_folder(folder), "--model", model, "-o", folder / "never.skneg"
+        ),
+    }
+    for way, read in readers.items():
+        for kind, text in texts.items():
+            yield Trial(
+                "a model's folder", kind, way, "-", partial(_model, folder, CONFIG_NAME, text.encode(), read)
+            )
+        for name in (CONFIG_NAME, WEIGHTS_NAME):
+            if way == "embedding_width" and name == WEIGHTS_NAME:  # which it does not read
+                continue
+            for path in no_files(folder):
+                yield Trial(
+                    "a model's folder",
+                    f"{name}: {path.name}",
+                    way,
+                    "-",
+                    partial(_model, folder, name, path, read),
+                )
+            yield Trial("a model's folder", f"no {name}", way, "-", partial(_model, folder, name, None, read))
+        if way != "embedding_width":
+            for kind, change in weights.items():
+                data = change((TINY_FOLDER / WEIGHTS_NAME).read_bytes())
+                yield Trial(
+                    "a model's folder",
+                    f"weights: {kind}",
+                    way,
+                    "-",
+                    partial(_model, folder, WEIGHTS_NAME, data, read),
+                )
+        for model in (
+            "no such model", "", "local-dir:", f"local-dir:{folder}/nowhere", "hf-hub:", "hf-hub:../../etc",
+            "../skneg-tiny", "ViT-B-32\0", 5, None, b"skneg-tiny", ["skneg-tiny"],
+        ):  # fmt: skip
+            if isinstance(model, str) or not way.startswith("skneg"):
+                yield Trial(
+                    "a model's name",
+                    f"{model!r}".replace(str(folder), "FOLDER"),
+                    way,
+                    "-",
+                    partial(read, model),
+                )
+
+
+def _model(folder: Path, name: str, content: bytes | Path | None, read: Callable[[str], Any]) -> Any:
+    place = new_folder(folder)
+    try:
+        for file in TINY_FOLDER.iterdir():
+            if file.name != name:
+                (place / file.name).symlink_to(file)
+        if isinstance(content, bytes):
+            (place / name).write_bytes(content)
+        elif content is not None:
+            (place / name).symlink_to(content)
+        return read(f"local-dir:{place}")
+    finally:
+        shutil.rmtree(place)
+
+
+def _paths(folder: Path) -> Iterator[Trial]:
+    """Whatever reads a file, of what is none."""
+    for way, read in READERS.items():
+        for path in no_files(folder):
+            yield Trial("a file", path.name, way, "-", partial(_apart, folder, path, read))
+        for kind, data in test_bombs.bombs().items():
+            # To a reader of lists it is a list, and what it says of itself can be told.
+            listed = way in ("read_lines", "load_image_list", "a table", "read_json", "read_header")
+            file = folder / f"bomb {kind}"
+            file.write_bytes(data)
+            yield Trial(
+                "a file", f"bomb: {kind}", way, "-", partial(_apart, folder, file, read),
+                (lambda found: True) if listed or way.startswith("sha256") else None, may_refuse=True,
+            )  # fmt: skip
+
+
+def _apart(folder: Path, path: Path, read: Callable[[Path], Any]) -> Any:
+    """By a link of its own, as some readers write beside it."""
+    place = new_folder(folder) / "below"
+    place.mkdir()
+    (place / "linked").symlink_to(path)
+    try:
+        return read(place / "linked")
+    finally:
+        shutil.rmtree(place.parent)
+
+
+BAD_LISTS: dict[str, bytes] = {
+    "empty": b"", "a null": b"a\0b.png 3\n",
+    "Latin-1": b"\xe9.png 3\n", "UTF-16": "a.png 3\n".encode("utf-16"),
+    "one column": b"a.png\n", "gone": b"gone.png 3\n", "an address": b"https://example.org/a.png 3\n",
+    "a line of 10 MB": b"a" * 10**7, "a PNG": b"\x89PNG\r\n\x1a\n" + bytes(100), "comments": b"# nothing\n",
+    "up and away": b"../../../../etc/passwd 3\n", "a table of no label": b"path,group\na.png,1\n",
+    "a table of half rows": b"path,label\nclasses\n", "a table of quotes": b'path,label\n"a.png,3\n',
+    "a table of empty cells": b"path,label\n,\n", "a table of folders": b"path,label\n.,3\n",
+}  # fmt: skip
+BAD_JSON: dict[str, bytes] = {
+    "empty": b"", "brackets": b"[" * 10**5, "half": b'{"a": [1, 2', "twice": b'{"a": 1, "a": 2',
+    "text": b"{a: 1}",
+    "Latin-1": b'{"\xe9": 1}', "a huge number": b"[" + b"9" * 10**5 + b"]",
+    "many values": b"[" + b"0," * 10**7 + b"0]",
+}  # fmt: skip
+
+
+def _lists(folder: Path) -> Iterator[Trial]:
+    for kind, data in BAD_LISTS.items():
+        file = folder / f"list {kind}.csv"
+        file.write_bytes(data)
+        lists = {
+            "load_image_list": lambda file: load_image_list(file, folder),
+            "a table": lambda file: labelled(str(file), "raise"),
+            "a table, skip": lambda file: labelled(str(file), "skip"),
+            "skneg fit": lambda file: command(
+                "fit", file, "--model", "skneg-tiny", "-o", folder / "never.skneg"
+            ),
+            "skneg calibrate": lambda file: command(
+                "calibrate", saved_mcm(folder), file, "-o", folder / "never.skneg"
+            ),
+            "skneg report": lambda file: command(
+                "report", saved_mcm(folder), file, "-o", folder / "never.html"
+            ),
+            "skneg predict": lambda file: command("predict", saved_mcm(folder), file),
+        }
+        for way, read in lists.items():
+            # Images are opened later, and such a list is right.
+            later = way.startswith("a table") and kind in (
+                "a table of half rows",
+                "a table of folders",
+                "a table of quotes",
+            )
+            yield Trial(
+                "a list",
+                kind,
+                way,
+                "-",
+                partial(read, file),
+                (lambda found: True) if later else None,
+                may_refuse=later,
+            )
+    for kind, data in BAD_JSON.items():
+        file = folder / f"{kind}.json"
+        file.write_bytes(data)
+        yield Trial("a list", f"JSON: {kind}", "read_json", "-", partial(read_json, file))
+    empty = folder / "an empty folder"
+    empty.mkdir()
+    folders: dict[str, Callable[[Any], Any]] = {
+        "list_images": list_images,
+        "load_image_folder": load_image_folder,
+        "unlabelled": lambda path: unlabelled(str(path), "raise"),
+        "skneg fit": lambda path: command("fit", path, "--model", "skneg-tiny", "-o", folder / "never.skneg"),
+        "load_words": load_words,
+    }
+    for way, read in folders.items():
+        for path in (empty, folder / "nothing here", *no_files(folder)):
+            if way == "unlabelled" and not path.is_dir():
+                continue  # a path like others, which is opened later
+            yield Trial("a list", f"a folder: {path.name}", way, "-", partial(read, path))
+
+
+def _images(folder: Path) -> Iterator[Trial]:
+    """What reads images without a detector."""
+    X = tiny_scenes()[0]
+    good = CLIPImageEncoder(model="skneg-tiny").transform(X[:2])
+    for kind, item in bad_images(folder).items():
+        rows = [X[0], item, X[1]]
+        calls: dict[str, Callable[[Any], Any]] = {
+            "CLIPImageEncoder": lambda rows: CLIPImageEncoder(model="skneg-tiny").transform(rows),
+            "CLIPImageEncoder with a cache": lambda rows: CLIPImageEncoder(
+                model="skneg-tiny", cache=new_folder(folder)
+            ).transform(rows),
+            "make_ood_scorer": lambda rows: skneg.make_ood_scorer("auroc")(
+                tiny_fitted("MCMDetector"), rows, ["heart", "unknown", "key"]
+            ),
+            "report.html": lambda rows: skneg.report.html(
+                tiny_fitted("MCMDetector"), rows, path=folder / "never.html"
+            ),
+            "suggest_classes": lambda rows: skneg.inspection.suggest_classes(
+                tiny_fitted("MCMDetector"), rows
+            ),
+        }
+        for way, call in calls.items():
+            yield Trial("an image", kind, way, "-", partial(call, rows))
+        skipping = partial(
+            lambda rows: CLIPImageEncoder(model="skneg-tiny", on_error="skip").transform(rows), rows
+        )
+        yield Trial(
+            "an image", kind, "CLIPImageEncoder(on_error='skip')", "-", skipping, partial(_skipped, good)
+        )
+        yield Trial(
+            "an image",
+            kind,
+            "unreadable",
+            "-",
+            partial(unreadable, rows),
+            lambda found: [e.index for e in found] == [1],
+        )
+        if isinstance(item, Path) or (isinstance(item, str) and item.startswith(str(folder))):
+            yield Trial(
+                "an image", kind, "skneg predict", "-", partial(command, "predict", saved_mcm(folder), item)
+            )
+    alone = CLIPImageEncoder(model="skneg-tiny").transform(X[:1])
+    for kind, item in good_images(folder).items():
+        for way, kept in {
+            "CLIPImageEncoder": None,
+            "CLIPImageEncoder with a cache": folder / "cache",
+        }.items():
+            call = partial(CLIPImageEncoder(model="skneg-tiny", cache=kept).transform, [item])
+            yield Trial("an image", kind, way, "-", call, partial(close, lambda: alone))
+
+
+def _skipped(good: np.ndarray, found: np.ndarray) -> bool:
+    return bool(np.isnan(found[1]).all() and np.allclose(found[[0, 2]], good, atol=1e-4))
