@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+AUDIT := $(VENV)-audit
+OLDEST := $(VENV)-oldest
 GALLERY := $(filter-out index,$(basename $(notdir $(wildcard docs/gallery/*.md))))
 
-.PHONY: demo test test-slow faults lint docs docs-test pictures report-picture gallery package tiny benchmark clean
+.PHONY: demo test test-slow faults lint docs docs-test pictures report-picture gallery package tiny benchmark audit locks test-oldest clean
 
 demo: $(STAMP)  ## the main job on the shipped model: known from unknown images
 	$(BIN)/python examples/demo.py
@@ -23,6 +25,7 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/bandit --quiet --recursive skneg --configfile pyproject.toml
 
 docs: $(STAMP)  ## the site, in site/; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
@@ -56,15 +59,40 @@ package: $(STAMP)  ## wheel and sdist in dist/, looked into, and the wheel used 
 benchmark: $(STAMP)  ## speed and memory, and docs/performance.md from the figures; takes long
 	$(BIN)/python benchmarks/run.py
 
+audit: $(STAMP) $(AUDIT)/.installed  ## known vulnerabilities of what is installed; needs the internet
+	mkdir -p build && $(BIN)/python -m pip list --format=freeze --exclude-editable >build/installed.txt
+	@$(AUDIT)/bin/pip-audit --strict --disable-pip --no-deps --requirement build/installed.txt 2>build/audit.txt || \
+	    { cat build/audit.txt; grep -qE 'could not be audited|ConnectionError|ServiceError' build/audit.txt && \
+	      echo 'audit: no result, since the service that knows vulnerabilities cannot be reached from here'; exit 1; }
+
+locks: $(AUDIT)/.installed  ## the newest tools, with their hashes, into .ci/*.txt
+	for name in lint audit; do $(AUDIT)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+	    --generate-hashes --no-header .ci/$$name.in --output-file .ci/$$name.txt; done
+
+test-oldest: $(AUDIT)/.installed  ## all tests with the oldest packages that pyproject.toml allows; some GB of downloads
+	mkdir -p build && sed -n 's/.*"torch>=\([0-9.]*\)".*/torch==\1.0/p' pyproject.toml >build/torch.txt
+	$(AUDIT)/bin/uv pip compile --quiet --resolution lowest-direct --python-version 3.11 pyproject.toml \
+	    --extra test --constraint build/torch.txt --output-file build/oldest.txt
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet --requirement build/oldest.txt
+	$(OLDEST)/bin/python -m pip install --quiet --no-deps --editable .
+	$(OLDEST)/bin/python -m pytest
+
 tiny: $(STAMP)  ## rebuild the shipped model, about half an hour on 2 cores
 	$(BIN)/python -m skneg.datasets.train_tiny
 
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml .ci/lint.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo "skneg needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement .ci/lint.txt
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@
 
+$(AUDIT)/.installed: .ci/audit.txt
+	$(PYTHON) -m venv $(AUDIT)
+	$(AUDIT)/bin/python -m pip install --quiet --require-hashes --requirement .ci/audit.txt
+	@touch $@
+
 clean:
-	rm -rf $(VENV) .cache site demo-output benchmark-* build dist
+	rm -rf $(VENV) $(AUDIT) $(OLDEST) .cache site demo-output benchmark-* build dist

@@ -19,7 +19,8 @@ def announce_download(model: str, pretrained: str | None) -> None:
             if any(try_to_load_from_cache(repository, other) for other in names):
                 return
             size = get_hf_file_metadata(hf_hub_url(repository, name)).size
-        except Exception:  # open_clip asks for the file itself, and its error is the one to show
+        # open_clip asks for the file itself, and its error is the one to show.
+        except Exception:  # nosec B112
             continue
         if size:
             logger.warning(

@@ -70,7 +70,10 @@ def build(source: str) -> tuple[Any, Any]:
 
 def _config_file(source: str) -> Path:
     schema, _, place = source.partition(":")
-    return Path(place) / CONFIG_NAME if schema == "local-dir" else Path(hf_hub_download(place, CONFIG_NAME))
+    if schema == "local-dir":
+        return Path(place) / CONFIG_NAME
+    # Of whichever revision: it is checked as data.
+    return Path(hf_hub_download(place, CONFIG_NAME))
 
 
 def _weights_file(source: str, config: Path) -> Path:
