@@ -72,7 +72,7 @@ locks: $(AUDIT)/.installed  ## the newest tools, with their hashes, into .ci/*.t
 test-oldest: $(AUDIT)/.installed  ## all tests with the oldest packages that pyproject.toml allows; some GB of downloads
 	mkdir -p build && sed -n 's/.*"torch>=\([0-9.]*\)".*/torch==\1.0/p' pyproject.toml >build/torch.txt
 	$(AUDIT)/bin/uv pip compile --quiet --resolution lowest-direct --python-version 3.11 pyproject.toml \
-	    --extra test --constraint build/torch.txt --output-file build/oldest.txt
+	    --extra docs --extra test --constraint build/torch.txt --output-file build/oldest.txt
 	$(PYTHON) -m venv $(OLDEST)
 	$(OLDEST)/bin/python -m pip install --quiet --requirement build/oldest.txt
 	$(OLDEST)/bin/python -m pip install --quiet --no-deps --editable .
