@@ -93,7 +93,17 @@ def open_regular(path: str | os.PathLike | bytes) -> BufferedReader:
         If there is no such file, it cannot be read, or it is a folder (`IsADirectoryError`), a pipe, a socket
         or a device, such as ``/dev/zero``, which has no end.
     """
-    return open(path, "rb", opener=_open_at_once)
+    return _Bounded(open(path, "rb", buffering=0, opener=_open_at_once))
+
+
+class _Bounded(BufferedReader):
+    """Python makes room for all bytes that are asked for; a damaged file may say that it has gigabytes."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > 0:
+            left = os.fstat(self.fileno()).st_size - self.tell()
+            size = min(size, max(left, 0) + 1)  # one more, so that a file which has more is seen to
+        return super().read(size)
 
 
 def _open_at_once(path: Any, flags: int) -> int:
