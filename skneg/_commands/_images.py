@@ -28,7 +28,7 @@ def unlabelled(source: str, on_error: str) -> list[Path]:
 def labelled(source: str, on_error: str) -> tuple[list[Path], np.ndarray, np.ndarray | None]:
     """Paths, labels and groups of a folder of class folders, or of a table."""
     paths, labels, groups = (
-        _table(Path(source)) if Path(source).is_file() else (*load_image_folder(source), None)
+        _table(Path(source)) if os.path.isfile(source) else (*load_image_folder(source), None)
     )
     kept = _kept(paths, on_error)
     return [paths[row] for row in kept], labels[kept], None if groups is None else groups[kept]
@@ -61,7 +61,7 @@ def expanded(items: Iterable[str]) -> Iterator[Path]:
     for item in items:
         if item == "-":
             yield from (Path(line) for line in _lines_of_input() if line.strip())
-        elif Path(item).is_dir():
+        elif os.path.isdir(item):
             yield from list_images(item)
         else:
             yield Path(item)
@@ -69,6 +69,8 @@ def expanded(items: Iterable[str]) -> Iterator[Path]:
 
 def _lines_of_input() -> Iterator[str]:
     """Lines of standard input, without the whole of it in memory, even where it has no ends of lines."""
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")  # file names may be any bytes
     while line := sys.stdin.readline(_LONGEST_PATH):
         if len(line) == _LONGEST_PATH and not line.endswith("\n"):
             raise InputError(f"standard input has a line of {_LONGEST_PATH} characters or more: no path.")

@@ -100,7 +100,7 @@ def load_no_tower(backbone: Backbone, checkpoint: str | os.PathLike) -> NoTower:
             status = os.fstat(file.fileno())
     except FileNotFoundError as error:
         raise BackboneError(f"There is no checkpoint {str(path)!r} ({error}). {_HELP}") from error
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a name that no file can have
         raise BackboneError(f"The checkpoint {str(path)!r} cannot be read ({error}). {_HELP}") from error
     stamp = (status.st_mtime_ns, status.st_size)
     with _lock.held():
@@ -142,7 +142,7 @@ def check_output_path(path: str | os.PathLike, parameter: str) -> Path:
     target = _as_path(path, parameter)
     if target.suffix != ".safetensors":
         raise InputError(f"{parameter}={str(target)!r} must end in '.safetensors'.")
-    if not target.parent.is_dir():
+    if not os.path.isdir(target.parent):
         raise InputError(f"{parameter}: the folder {str(target.parent)!r} does not exist.")
     return target
 
@@ -150,7 +150,7 @@ def check_output_path(path: str | os.PathLike, parameter: str) -> Path:
 def _as_path(path: Any, parameter: str) -> Path:
     if not isinstance(path, str | os.PathLike):
         raise InputTypeError(f"{parameter} must be a path, got a {type(path).__name__}.")
-    return Path(path).expanduser()
+    return Path(os.path.expanduser(path))
 
 
 def _weights(tower: TextTower) -> dict[str, torch.Tensor]:

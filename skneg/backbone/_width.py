@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
-from pathlib import Path
 
 import open_clip
 
@@ -29,7 +29,7 @@ def embedding_width(model: str, pretrained: str | None = None) -> int:
     """
     source = f"local-dir:{TINY_FOLDER}" if model == TINY_NAME else model
     if source.startswith("local-dir:"):
-        source = f"local-dir:{Path(source.removeprefix('local-dir:')).expanduser()}"
+        source = f"local-dir:{os.path.expanduser(source.removeprefix('local-dir:'))}"
     with suppress(Exception):  # open_clip raises a dozen types for what is one fact: no such model
         if source.startswith(("local-dir:", "hf-hub:")):
             return int(config_of(source)["model_cfg"]["embed_dim"])

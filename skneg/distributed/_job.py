@@ -130,7 +130,7 @@ def predict(
 
 def _address(place: str | os.PathLike) -> str:
     """A URI as it is, a path from the root."""
-    return str(place) if "://" in str(place) else str(Path(place).expanduser().absolute())
+    return str(place) if "://" in str(place) else str(Path(os.path.expanduser(place)).absolute())
 
 
 def _check_cluster(has: Mapping[str, float], cpus: float, gpus: float) -> None:
