@@ -84,6 +84,14 @@ def as_path(path: Any) -> Path:
         raise PersistenceError(f"path={path!r} cannot be used: {error}") from error
 
 
+def with_home(path: str | os.PathLike[str]) -> str:
+    """`os.path.expanduser`, which fails on some names that no file can have; these stay as they are."""
+    try:
+        return os.path.expanduser(path)
+    except ValueError:
+        return os.fspath(path)
+
+
 def open_regular(path: str | os.PathLike | bytes) -> BufferedReader:
     """`open` for reading bytes, of regular files and links to them: nothing else is opened or waited for.
 

@@ -38,7 +38,7 @@ def folder_with(path, name):
 
 
 # Names that no file can have, on most systems.
-NO_NAMES = ["x" * 300, "a\0b", "\ud800", "~no_such_user_at_all/a", "a/" * 3000]
+NO_NAMES = ["x" * 300, "~a\0b", "\ud800", "~no_such_user_at_all/a", "a/" * 3000]
 
 READERS = {
     "load": skneg.load,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .._files import read_regular
+from .._files import read_regular, with_home
 from ..datasets import list_images, load_image_folder
 from ..errors import InputError
 from ..images import unreadable
@@ -52,7 +52,7 @@ def _table(file: Path) -> tuple[list[Path], np.ndarray, np.ndarray | None]:
                 raise InputError(f"{file} has nothing for {name} in row {number} below its header.")
     groups = np.array([row["group"] for row in listed]) if "group" in columns else None
     # A path is told from the place of the table, as in a web page.
-    paths = [file.parent / os.path.expanduser(row["path"]) for row in listed]
+    paths = [file.parent / with_home(row["path"]) for row in listed]
     return paths, np.array([row["label"] for row in listed], dtype=object), groups
 
 

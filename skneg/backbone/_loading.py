@@ -16,6 +16,7 @@ from huggingface_hub import constants
 from huggingface_hub.utils import get_session
 from PIL import Image
 
+from .._files import with_home
 from .._forks import ForkLock, cached_property
 from .._utils import check_option, did_you_mean
 from ..errors import BackboneError, InputError
@@ -126,7 +127,7 @@ def load_backbone(
     if not isinstance(model, str) or not model:
         raise InputError(f"model must be the name of an open_clip model, got {model!r}.")
     if model.startswith("local-dir:"):
-        folder = os.path.expanduser(model.removeprefix("local-dir:"))
+        folder = with_home(model.removeprefix("local-dir:"))
         model = f"local-dir:{Path(folder).absolute()}"
     if pretrained is None:
         pretrained = DEFAULT_PRETRAINED.get(model)

@@ -18,7 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import nn
 
-from .._files import open_regular, write_bytes
+from .._files import open_regular, with_home, write_bytes
 from .._forks import ForkLock
 from ..errors import BackboneError, InputError, InputTypeError
 from ._loading import Backbone
@@ -150,7 +150,7 @@ def check_output_path(path: str | os.PathLike, parameter: str) -> Path:
 def _as_path(path: Any, parameter: str) -> Path:
     if not isinstance(path, str | os.PathLike):
         raise InputTypeError(f"{parameter} must be a path, got a {type(path).__name__}.")
-    return Path(os.path.expanduser(path))
+    return Path(with_home(path))
 
 
 def _weights(tower: TextTower) -> dict[str, torch.Tensor]:

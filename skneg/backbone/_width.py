@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 
 import open_clip
 
+from .._files import with_home
 from ._folder import config_of
 from ._loading import load_backbone
 from ._tiny import TINY_FOLDER, TINY_NAME
@@ -29,7 +29,7 @@ def embedding_width(model: str, pretrained: str | None = None) -> int:
     """
     source = f"local-dir:{TINY_FOLDER}" if model == TINY_NAME else model
     if source.startswith("local-dir:"):
-        source = f"local-dir:{os.path.expanduser(source.removeprefix('local-dir:'))}"
+        source = f"local-dir:{with_home(source.removeprefix('local-dir:'))}"
     with suppress(Exception):  # open_clip raises a dozen types for what is one fact: no such model
         if source.startswith(("local-dir:", "hf-hub:")):
             return int(config_of(source)["model_cfg"]["embed_dim"])

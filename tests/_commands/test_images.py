@@ -64,3 +64,10 @@ def test_names_on_standard_input_may_be_any_bytes(monkeypatch):
     given = io.TextIOWrapper(io.BytesIO(b"a\xff.png\nb.png\n"), encoding="utf-8")
     monkeypatch.setattr("sys.stdin", given)
     assert [os.fsencode(path) for path in expanded(["-"])] == [b"a\xff.png", b"b.png"]
+
+
+def test_a_path_of_a_table_that_no_file_can_have_is_skipped(folder, capsys):
+    (folder / "t.csv").write_text("path,label\n~a\0b.png,cat\na/1.png,dog\n")
+    paths, labels, _ = labelled(str(folder / "t.csv"), "skip")
+    assert labels.tolist() == ["dog"]
+    assert "skipped" in capsys.readouterr().err
