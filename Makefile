@@ -5,7 +5,12 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 GALLERY := $(filter-out index,$(basename $(notdir $(wildcard docs/gallery/*.md))))
 
-.PHONY: demo test test-slow lint docs docs-test pictures report-picture gallery package tiny benchmark clean
+# Of `make fuzz`: for damaged input, for both, and lives of detectors.
+SECONDS ?= 600
+SEED ?= 0
+EXAMPLES ?= 500
+
+.PHONY: demo test test-slow fuzz lint docs docs-test pictures report-picture gallery package tiny benchmark clean
 
 demo: $(STAMP)  ## the main job on the shipped model: known from unknown images
 	$(BIN)/python examples/demo.py
@@ -15,6 +20,10 @@ test: $(STAMP)  ## all tests but the slow ones
 
 test-slow: $(STAMP)  ## the slow ones as well, but not those in a browser
 	$(BIN)/python -m pytest -m "not browser"
+
+fuzz: $(STAMP)  ## damaged input for SECONDS (600), and EXAMPLES (500) lives of detectors, by SEED (0)
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) --seed $(SEED)
+	EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -m slow tests/fuzz --hypothesis-seed=$(SEED)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -200,6 +200,10 @@ def _load_weights(tower: TextTower, state: dict[str, Any], path: Path) -> None:
             if key == "positional_embedding_no":
                 value = value + state["prompt_no"].float().mean(dim=0)
             parameter.copy_(value)
+    if not np.allclose(np.linalg.norm(tower.encode(["a"]), axis=1), 1, atol=1e-2):  # an overflow
+        raise BackboneError(
+            f"The checkpoint {str(path)!r} gives embeddings that have not length 1: its weights are damaged."
+        )
 
 
 def _check_weight(state: dict[str, Any], key: str, shape: tuple[int | None, ...], path: Path) -> None:

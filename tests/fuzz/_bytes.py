@@ -28,8 +28,8 @@ _INTEGERS = [
 ]
 _WORDS = [
     b"0", b"-1", b"1e999", b"-0", b"NaN", b"Infinity", b"1.5", b"65536", b"2147483648", b"9" * 19, b"9" * 400,
-    b"null", b"true", b"[]", b"{}", b'""', b"[" * 200, b"\0", b"\xff", b"\xef\xbb\xbf", b"\r\n", b"\n", b" ", b",",
-    b'"', b"..", b"/", b"~", b"#", b"%s", b"{}",
+    b"null", b"true", b"[]", b"{}", b'""', b"[" * 200, b"\0", b"\xff", b"\xef\xbb\xbf", b"\r\n", b"\n", b" ",
+    b",", b'"', b"..", b"/", b"~", b"#", b"%s", b"{}",
 ]  # fmt: skip
 
 
@@ -120,5 +120,6 @@ def _word(data, rng, other):
 
 
 _CHANGES = [
-    _flip, _flip, _truncate, _remove, _insert, _repeat, _blank, _splice, _change_tails, _integer, _integer, _word,
+    _flip, _flip, _truncate, _remove, _insert, _repeat, _blank, _splice, _change_tails, _integer, _integer,
+    _word,
 ]  # fmt: skip

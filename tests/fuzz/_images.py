@@ -48,18 +48,21 @@ def _files():
         "BMP": [(scene, {}), (palette, {}), (scene.convert("1"), {}), (alpha, {})],
         "GIF": [(palette, {}), (palette, {"transparency": 3, "interlace": 0}), (palette, frames)],
         "JPEG": [
-            (scene, {}), (scene, {"progressive": True, "exif": exif}), (grey, {}), (scene.convert("CMYK"), {}),
+            (scene, {}), (scene, {"progressive": True, "exif": exif}), (grey, {}),
+            (scene.convert("CMYK"), {}),
             (scene, {"subsampling": 0, "icc_profile": b"x" * 99, "comment": b"c"}),
         ],
         "PNG": [
-            (scene, {"exif": exif}), (palette, {"transparency": 2, "bits": 4}), (alpha, {"dpi": (9, 9)}), (deep, {}),
-            (grey, {"transparency": 7, "icc_profile": b"x" * 99}), (scene.convert("1"), {}), (scene, frames),
+            (scene, {"exif": exif}), (palette, {"transparency": 2, "bits": 4}), (alpha, {"dpi": (9, 9)}),
+            (deep, {}), (grey, {"transparency": 7, "icc_profile": b"x" * 99}),
+            (scene.convert("1"), {}), (scene, frames),
         ],
         "PPM": [(scene, {}), (grey, {}), (scene.convert("1"), {}), (deep, {})],
         "TIFF": [
             (scene, {"exif": exif}), (deep, {}), (scene.convert("CMYK"), {}), (alpha, frames), (palette, {}),
-            *((scene, {"compression": name}) for name in ("tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg")),
-            (scene.convert("1"), {"compression": "group4"}), (deep, {"compression": "tiff_lzw", "big_tiff": True}),
+            *((scene, {"compression": name}) for name in ("tiff_lzw", "tiff_deflate", "packbits", "jpeg")),
+            (scene.convert("1"), {"compression": "group4"}),
+            (deep, {"compression": "tiff_lzw", "big_tiff": True}),
         ],
         "WEBP": [(scene, {"exif": exif}), (alpha, {"lossless": True}), (alpha, frames)],
     }  # fmt: skip

@@ -2,7 +2,6 @@
 
 import copy
 import functools
-import os
 import pickle
 import shutil
 import tempfile
@@ -21,7 +20,6 @@ import skneg
 from skneg import CLIPImageEncoder, PromptRecipe, SknegError
 from skneg.datasets import make_scenes
 
-from ..conftest import with_recipe
 from ..test_common import make_detector
 from ._skneg_files import check_answers
 
@@ -163,7 +161,7 @@ class Life(RuleBasedStateMachine):
         self.ones = [*self.ones, one][-_AT_ONCE:]
 
     def change(self, one, call):
-        """Whether a fitted detector took a call. Where it did not, the invariant sees that nothing changed."""
+        """Whether a fitted detector took a call; where it did not, the invariant sees that nothing has."""
         if one.told is None:
             with pytest.raises(NotFittedError):
                 call()

@@ -1,4 +1,4 @@
-"""Detectors' files: as they are, and with their seal renewed, so that it does not hide what lies behind it."""
+"""Files of detectors: as they are, and sealed anew, so that the seal does not hide what lies behind it."""
 
 import contextlib
 import functools

@@ -5,10 +5,10 @@ import copy
 import numpy as np
 
 _STRANGE = [
-    None, True, False, 0, 1, -1, 2, 0.5, -0.0, 1e-320, 1e308, float("nan"), float("inf"), 2**31, 2**63, 10**400,
-    "", "x", "a" * 300, "\0", "\ud800", "日本語", "../..", "/dev/zero", "~", "unknown", "auto", "cpu", "cuda:7",
-    "MCMDetector", "ScoreEnsemble", [], {}, [[]], [None], ["a", "a"], [0, 1], [1.0, 2.0], {"$": None},
-    {"$": "tuple", "items": []}, {"$": "map", "items": [[1, 2]]}, {"$": "path", "path": "a"},
+    None, True, False, 0, 1, -1, 2, 0.5, -0.0, 1e-320, 1e308, float("nan"), float("inf"), 2**31, 2**63,
+    10**400, "", "x", "a" * 300, "\0", "\ud800", "日本語", "../..", "/dev/zero", "~", "unknown", "auto",
+    "cpu", "cuda:7", "MCMDetector", "ScoreEnsemble", [], {}, [[]], [None], ["a", "a"], [0, 1], [1.0, 2.0],
+    {"$": None}, {"$": "tuple", "items": []}, {"$": "map", "items": [[1, 2]]}, {"$": "path", "path": "a"},
     {"$": "scalar", "type": "float32", "value": 1}, {"$": "function", "name": "f"},
     {"$": "strings", "shape": [2], "width": 1, "items": ["a", "b"]},
 ]  # fmt: skip

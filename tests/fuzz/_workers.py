@@ -3,8 +3,8 @@
 import contextlib
 import os
 import resource
-import shutil
 import tempfile
+import traceback
 import warnings
 from multiprocessing import Pipe
 from pathlib import Path
@@ -18,56 +18,47 @@ _SLACK = 2**28  # bytes of addresses that allocators reserve and do not use
 
 
 def outcomes(target, seed, first, last):
-    """For each of the inputs in turn: its number, and refused, right or a text that says what is wrong."""
-    number = first
-    while number < last:
-        for number, told in enumerate(_batch(target, seed, number, min(last, number + _BATCH)), number):
-            yield number, told
-        number += 1
+    """The number of each input, and refused, right or a text that says what is wrong."""
+    while first < last:
+        for told in _batch(target, seed, first, min(last, first + _BATCH)):
+            yield first, told
+            first += 1
 
 
 def _batch(target, seed, first, last):
-    """The outcomes of one process, which may end before the last."""
+    """Outcomes of inputs in one process, which a failure may end before the last."""
     receive, send = Pipe(duplex=False)
-    child = os.fork()
-    if child == 0:
-        with contextlib.suppress(BaseException):
+    with tempfile.TemporaryDirectory(prefix="skneg-fuzz-") as folder:
+        child = os.fork()
+        if child == 0:
+            with contextlib.suppress(BaseException):
+                _work(target, seed, range(first, last), send, Path(folder))
+            os._exit(0)
+        send.close()
+        try:
+            for _ in range(first, last):
+                if not receive.poll(target.seconds):
+                    yield f"TimeoutError: it takes more than {target.seconds} s"
+                    return
+                yield receive.recv()
+        except EOFError:
+            yield "EOFError: the process has ended"
+        finally:
             receive.close()
-            _work(target, seed, range(first, last), send)
-        os._exit(0)
-    send.close()
-    done = 0
-    try:
-        while done < last - first:
-            if not receive.poll(target.seconds):
-                yield f"it takes more than {target.seconds} s"
-                return
-            yield receive.recv()
-            done += 1
-    except EOFError:
-        yield f"the process ended, with status {os.waitpid(child, 0)[1]}"
-        child = None
-    finally:
-        receive.close()
-        if child is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(child, 9)
+            os.kill(child, 9)
             os.waitpid(child, 0)
 
 
-def _work(target, seed, numbers, send):
+def _work(target, seed, numbers, send, folder):
     for descriptor in (0, 1, 2):
         os.dup2(os.open(os.devnull, os.O_RDWR), descriptor)
     addresses = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     most = addresses + target.megabytes * 2**20 + _SLACK
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     warnings.simplefilter("ignore")
-    folder = Path(tempfile.mkdtemp(prefix="skneg-fuzz-"))
-    try:
-        for number in numbers:
-            send.send(_outcome(target, target.input(seed, number), folder))
-    finally:
-        shutil.rmtree(folder)
+    for number in numbers:
+        send.send(_outcome(target, target.input(seed, number), folder))
 
 
 def _outcome(target, data, folder):
@@ -78,13 +69,10 @@ def _outcome(target, data, folder):
     except SknegError:
         told = REFUSED
     except Exception as error:
-        place = error.__traceback__
-        while place.tb_next:
-            place = place.tb_next
-        code = place.tb_frame.f_code
-        return f"{type(error).__name__} in {code.co_filename}:{place.tb_lineno}: {error}"[:500]
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        return f"{type(error).__name__} in {place.filename}:{place.lineno}: {error}"[:500]
     took = (_peak() - before) / 1024
-    return told if took < target.megabytes else f"{told}, and takes {took:.0f} MB"
+    return told if took < target.megabytes else f"MemoryError: {told}, and takes {took:.0f} MB"
 
 
 def _peak():
