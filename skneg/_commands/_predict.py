@@ -72,12 +72,11 @@ def _written(options: Any) -> Iterator[Callable[[Columns], None]]:
     target = options.json or options.csv
     # File names may be any bytes: in a table they stay these, in JSON they are escapes of it.
     errors = "backslashreplace" if options.json else "surrogateescape"
+    file = sys.stdout
     if target is not None:
         file = open(target, "w", encoding="utf-8", errors=errors, newline="")  # noqa: SIM115
-    else:
-        file = sys.stdout
-        if isinstance(file, io.TextIOWrapper):
-            file.reconfigure(errors=errors)
+    elif isinstance(file, io.TextIOWrapper):
+        file.reconfigure(errors=errors)
     table: csv.DictWriter | None = None
 
     def write(row: Row) -> None:

@@ -54,9 +54,10 @@ def test_labels_that_are_too_long_for_numbers_are_names():
     assert class_keys(labels, WNIDS).tolist() == labels.tolist()
 
 
-@pytest.mark.parametrize("first", [5, "cat", [["a"]], {"a": 1}, [1]])
-def test_a_split_of_other_kinds_is_refused(first, tmp_path):
-    split = {"id": ["a", "b", "c"], "ood": ["d"], "open_vocab_first10pct": first}
+@pytest.mark.parametrize("part", ["id", "ood", "open_vocab_first10pct"])
+@pytest.mark.parametrize("value", [5, "cat", [["a"]], {"a": 1}, [1]])
+def test_a_split_of_other_kinds_is_refused(part, value, tmp_path):
+    split = {"id": ["a", "b", "c"], "ood": ["d"], "open_vocab_first10pct": ["a"], part: value}
     (tmp_path / "splits_wnids.json").write_text(json.dumps({"split1": split}))
     with pytest.raises(InputError, match="split1 has not"):
         load_split(tmp_path, "Split-1")
