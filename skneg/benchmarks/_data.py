@@ -181,7 +181,7 @@ def load_split(root: Path, name: str) -> tuple[list[str], list[str], list[str]]:
     key = name.lower().replace("-", "")
     split = held.get(key) if isinstance(held, dict) else None
     split = split if isinstance(split, dict) else {}
-    known, unknown, first = (split.get(k) for k in ("id", "ood", "open_vocab_first10pct"))
+    known, unknown, first = (split.get(k, []) for k in ("id", "ood", "open_vocab_first10pct"))
     if _are_texts(known):
         first = first or known[: max(2, len(known) // 10)]
     if not all(map(_are_texts, (known, unknown, first))):
