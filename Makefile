@@ -7,7 +7,13 @@ AUDIT := $(VENV)-audit
 OLDEST := $(VENV)-oldest
 GALLERY := $(filter-out index,$(basename $(notdir $(wildcard docs/gallery/*.md))))
 
-.PHONY: demo test test-slow faults lint docs docs-test pictures report-picture gallery package tiny benchmark audit locks test-oldest clean
+# Of `make fuzz`: for damaged input, for both, and lives of detectors.
+SECONDS ?= 600
+SEED ?= 0
+EXAMPLES ?= 500
+
+.PHONY: demo test test-slow test-oldest faults fuzz lint docs docs-test pictures report-picture gallery package
+.PHONY: tiny benchmark audit locks clean
 
 demo: $(STAMP)  ## the main job on the shipped model: known from unknown images
 	$(BIN)/python examples/demo.py
@@ -20,6 +26,10 @@ test-slow: $(STAMP)  ## the slow ones as well, but not those in a browser
 
 faults: $(STAMP)  ## 6,000 faults by every way in, and their table in docs/reliability.md; takes ten minutes
 	$(BIN)/python -m tests.faults --sample 6000 --write
+
+fuzz: $(STAMP)  ## damaged input for SECONDS (600), and EXAMPLES (500) lives of detectors, by SEED (0)
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) --seed $(SEED)
+	EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -m slow tests/fuzz --hypothesis-seed=$(SEED)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -84,6 +84,14 @@ def as_path(path: Any) -> Path:
         raise PersistenceError(f"path={path!r} cannot be used: {error}") from error
 
 
+def with_home(path: str | os.PathLike[str]) -> str:
+    """`os.path.expanduser`, which fails on some names that no file can have; these stay as they are."""
+    try:
+        return os.path.expanduser(path)
+    except ValueError:
+        return os.fspath(path)
+
+
 def open_regular(path: str | os.PathLike | bytes) -> BufferedReader:
     """`open` for reading bytes, of regular files and links to them: nothing else is opened or waited for.
 
@@ -93,7 +101,17 @@ def open_regular(path: str | os.PathLike | bytes) -> BufferedReader:
         If there is no such file, it cannot be read, or it is a folder (`IsADirectoryError`), a pipe, a socket
         or a device, such as ``/dev/zero``, which has no end.
     """
-    return open(path, "rb", opener=_open_at_once)
+    return _Bounded(open(path, "rb", buffering=0, opener=_open_at_once))
+
+
+class _Bounded(BufferedReader):
+    """Python makes room for all bytes that are asked for; a damaged file may say that it has gigabytes."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > 0:
+            left = os.fstat(self.fileno()).st_size - self.tell()
+            size = min(size, max(left, 0) + 1)  # one more, so that a file which has more is seen to
+        return super().read(size)
 
 
 def _open_at_once(path: Any, flags: int) -> int:

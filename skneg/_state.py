@@ -35,6 +35,10 @@ def _is_labels(value: Any) -> bool:
     return is_finite and len(np.unique(value)) == len(value)
 
 
+def _is_vector(value: Any, kinds: str) -> bool:
+    return isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind in kinds
+
+
 def _is_named(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(k, str) and k.endswith("_") for k in value)
 
@@ -63,6 +67,30 @@ _KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "offset_": ("a finite number", _is_number),
     "columns": ("a mapping of fitted attributes", _is_named),
 }
+
+
+# Of what kind parts of `learned` and `model` are, where a file holds them.
+_KINDS_OF_PARTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "train_embeddings_": ("a matrix of finite floats", lambda v: _is_floats(v, 2)),
+    "train_names_": ("a vector of strings", lambda v: _is_vector(v, "U")),
+    "train_groups_": ("a vector of integers", lambda v: _is_vector(v, "iu")),
+    "neighbors_": ("a matrix of finite floats", lambda v: _is_floats(v, 2)),
+    "neighbor_targets_": ("a vector of integers", lambda v: _is_vector(v, "iu")),
+    "words_": ("a list of strings", _is_texts),
+    "negative_words_": ("a list of strings", _is_texts),
+    "outlier_names_": ("a list of strings", _is_texts),
+    "trained_names_": ("a list of strings", _is_texts),
+}
+
+# Parts that have a row each for the same things; those of the text bank by their names in it.
+_TOGETHER = (
+    ("train_embeddings_", "train_names_", "train_groups_"),
+    ("neighbors_", "neighbor_targets_"),
+    ("classes_", "positive"),
+    ("words_", "common"),
+    ("negative_words_", "negative"),
+    ("outlier_names_", "negative"),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,6 +194,7 @@ class FittedState:
             )
         if len(scores) > len(images):
             raise PersistenceError(f"it has {len(scores)} calibration_scores_ of {len(images)} images.")
+        _check_parts({**values["learned"], **values["model"], "classes_": labels})
         return cls(
             vocabulary=Vocabulary(labels, tuple(names)),
             unknown_label=unknown,
@@ -175,4 +204,22 @@ class FittedState:
             calibrator=Calibrator(images, of_images, scores, values["offset_"], shift),
             columns=values["columns"],
             backbone=backbone,
+        )
+
+
+def _check_parts(parts: dict[str, Any]) -> None:
+    """Refuse what a method has kept where it is of another kind, or does not fit together."""
+    for name, (what, holds) in _KINDS_OF_PARTS.items():
+        if name in parts and not holds(parts[name]):
+            raise PersistenceError(f"it has {parts[name]!r:.200} as {name}, expected {what}.")
+    bank = parts.get("text_bank_")
+    sized = {**parts, **{name: getattr(bank, name, ()) for name in ("positive", "negative", "common")}}
+    for names in _TOGETHER:
+        lengths = {name: len(sized[name]) for name in names if len(sized.get(name, ()))}
+        if len(set(lengths.values())) > 1:
+            raise PersistenceError(f"it has parts of different lengths: {lengths}.")
+    targets = parts.get("neighbor_targets_", np.zeros(0))
+    if not ((targets >= 0) & (targets < len(parts["classes_"]))).all():
+        raise PersistenceError(
+            f"it has neighbor_targets_ that are no numbers of {len(parts['classes_'])} classes."
         )

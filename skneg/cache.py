@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from ._eviction import make_room, size_limit, space, used_now, why_not_kept
-from ._files import UNFINISHED, alone, pack, read_bytes, unpack, write_bytes
+from ._files import UNFINISHED, alone, as_path, pack, read_bytes, unpack, write_bytes
 from ._utils import check_at_least, warn
 from .errors import ImageError, InputTypeError, PersistenceError, SknegWarning
 from .images import ImageSequence
@@ -80,7 +80,7 @@ class EmbeddingCache:
             raise InputTypeError(f"cache must be a folder, got {folder!r}.")
         self.max_bytes = size_limit() if max_bytes is None else max_bytes
         check_at_least("max_bytes", self.max_bytes, 0, Integral)
-        self.folder = Path(folder).expanduser() / namespace
+        self.folder = as_path(folder) / namespace
         self.namespace = namespace
 
     def __len__(self) -> int:
@@ -144,12 +144,12 @@ class EmbeddingCache:
 
     def _find(self, key: str, troubles: list[str]) -> np.ndarray | None:
         path = self._path(key)
-        if not path.exists():
+        if not os.path.exists(path):
             return None
         try:
             data = read_bytes(path, _LARGEST_ENTRY)
         except PersistenceError as error:  # too many open files, a network drive that is away
-            if path.exists():  # else it was removed to make room
+            if os.path.exists(path):  # else it was removed to make room
                 troubles.append(f"{error} It is left as it is, and the image is encoded again.")
             return None
         try:

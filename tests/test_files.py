@@ -89,6 +89,14 @@ def test_what_is_no_path_is_named(path, error, message):
         as_path(path)
 
 
+def test_no_more_is_asked_for_than_a_file_has(tmp_path):
+    (tmp_path / "f").write_bytes(b"0123456789")
+    with open_regular(tmp_path / "f") as file:
+        assert file.read(3) == b"012"
+        assert file.read(2**60) == b"3456789"  # for which there is no memory
+        assert file.read(2**60) == file.read() == b""
+
+
 def test_what_an_interrupted_save_left_is_not_read(tmp_path):
     left = tmp_path / f"f{UNFINISHED}"
     left.write_text(json.dumps({}))

@@ -1,6 +1,7 @@
 """Every reader of a path meets pipes, sockets, devices, folders and loops, and says so at once."""
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,9 +14,9 @@ from skneg._commands._images import labelled, unlabelled
 from skneg.backbone import embedding_width, load_backbone, load_no_tower
 from skneg.backbone._config import CONFIG_NAME
 from skneg.backbone._tiny import TINY_FOLDER, WEIGHTS_NAME
-from skneg.benchmarks._data import read_json
+from skneg.benchmarks._data import load_class_names, read_json
 from skneg.cache import CacheWarning, EmbeddingCache
-from skneg.datasets import list_images, load_image_list
+from skneg.datasets import list_images, load_image_folder, load_image_list
 from skneg.datasets._folders import read_lines
 from skneg.images import as_image_sequence, decode_image
 from skneg.persistence import read_header
@@ -35,6 +36,9 @@ def folder_with(path, name):
     (folder / name).symlink_to(path)
     return f"local-dir:{folder}"
 
+
+# Names that no file can have, on most systems.
+NO_NAMES = ["x" * 300, "~a\0b", "\ud800", "~no_such_user_at_all/a", "a/" * 3000]
 
 READERS = {
     "load": skneg.load,
@@ -65,6 +69,33 @@ def test_a_reader_refuses_what_is_no_regular_file(reader, no_files, at_once):
         with pytest.raises(SknegError) as caught:
             READERS[reader](path)
         assert str(caught.value), kind
+
+
+FOLDERS = {
+    "list_images": list_images,
+    "load_image_folder": load_image_folder,
+    "the root of a list": lambda path: load_image_list(__file__, path),
+    "configuration": lambda path: load_backbone(f"local-dir:{path}"),
+    "width": lambda path: embedding_width(f"local-dir:{path}"),
+    "class names": lambda path: load_class_names(Path(path), ["a"]),
+    "a folder of the command line": lambda path: labelled(path, "raise"),
+}
+NOT_OF_NAMES = {"configuration", "width", "weights", "an image as bytes of its path"}
+
+
+@pytest.mark.parametrize("name", NO_NAMES, ids=["long", "NUL", "surrogate", "user", "deep"])
+@pytest.mark.parametrize("reader", [*FOLDERS, *(name for name in READERS if name not in NOT_OF_NAMES)])
+def test_a_reader_refuses_a_name_that_no_file_has(reader, name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SknegError):
+        {**READERS, **FOLDERS}[reader](name if reader in FOLDERS else Path(name))
+
+
+@pytest.mark.parametrize("name", [NO_NAMES[0], NO_NAMES[-1]], ids=["long", "deep"])
+def test_a_cache_of_such_a_name_is_one_warning(name, scenes, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.warns(CacheWarning, match="too long"):
+        assert CLIPImageEncoder(model="skneg-tiny", cache=name).transform(scenes[0][:2]).shape == (2, 128)
 
 
 def test_links_to_regular_files_are_read_by_all(tmp_path):

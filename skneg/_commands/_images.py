@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .._files import read_regular
+from .._files import read_regular, with_home
 from ..datasets import list_images, load_image_folder
 from ..errors import InputError
 from ..images import unreadable
@@ -28,7 +28,7 @@ def unlabelled(source: str, on_error: str) -> list[Path]:
 def labelled(source: str, on_error: str) -> tuple[list[Path], np.ndarray, np.ndarray | None]:
     """Paths, labels and groups of a folder of class folders, or of a table."""
     paths, labels, groups = (
-        _table(Path(source)) if Path(source).is_file() else (*load_image_folder(source), None)
+        _table(Path(source)) if os.path.isfile(source) else (*load_image_folder(source), None)
     )
     kept = _kept(paths, on_error)
     return [paths[row] for row in kept], labels[kept], None if groups is None else groups[kept]
@@ -52,7 +52,7 @@ def _table(file: Path) -> tuple[list[Path], np.ndarray, np.ndarray | None]:
                 raise InputError(f"{file} has nothing for {name} in row {number} below its header.")
     groups = np.array([row["group"] for row in listed]) if "group" in columns else None
     # A path is told from the place of the table, as in a web page.
-    paths = [file.parent / os.path.expanduser(row["path"]) for row in listed]
+    paths = [file.parent / with_home(row["path"]) for row in listed]
     return paths, np.array([row["label"] for row in listed], dtype=object), groups
 
 
@@ -61,7 +61,7 @@ def expanded(items: Iterable[str]) -> Iterator[Path]:
     for item in items:
         if item == "-":
             yield from (Path(line) for line in _lines_of_input() if line.strip())
-        elif Path(item).is_dir():
+        elif os.path.isdir(item):
             yield from list_images(item)
         else:
             yield Path(item)
@@ -69,6 +69,8 @@ def expanded(items: Iterable[str]) -> Iterator[Path]:
 
 def _lines_of_input() -> Iterator[str]:
     """Lines of standard input, without the whole of it in memory, even where it has no ends of lines."""
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")  # file names may be any bytes
     while line := sys.stdin.readline(_LONGEST_PATH):
         if len(line) == _LONGEST_PATH and not line.endswith("\n"):
             raise InputError(f"standard input has a line of {_LONGEST_PATH} characters or more: no path.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -69,7 +70,13 @@ def _name_skipped(index: np.ndarray, errors: Mapping[int, str]) -> None:
 def _written(options: Any) -> Iterator[Callable[[Columns], None]]:
     """A function that writes rows to where the options say, at once: an end in between loses none."""
     target = options.json or options.csv
-    file = sys.stdout if target is None else open(target, "w", encoding="utf-8", newline="")  # noqa: SIM115
+    # File names may be any bytes: in a table they stay these, in JSON they are escapes of it.
+    errors = "backslashreplace" if options.json else "surrogateescape"
+    file = sys.stdout
+    if target is not None:
+        file = open(target, "w", encoding="utf-8", errors=errors, newline="")  # noqa: SIM115
+    elif isinstance(file, io.TextIOWrapper):
+        file.reconfigure(errors=errors)
     table: csv.DictWriter | None = None
 
     def write(row: Row) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ def report(options: Any) -> None:
         paths, labels, _ = labelled(options.source, options.on_error)
     ood: dict[str, list[Path]] = {}
     for given in options.ood:
-        name, equals, folder = ("", "", given) if Path(given).exists() else given.partition("=")
+        name, equals, folder = ("", "", given) if os.path.exists(given) else given.partition("=")
         if not equals:
             name, folder = Path(given).name, given
         if not folder:

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import open_clip
 import torch
 from huggingface_hub import constants
 from huggingface_hub.utils import get_session
+from PIL import Image
 
+from .._files import with_home
 from .._forks import ForkLock, cached_property
 from .._utils import check_option, did_you_mean
 from ..errors import BackboneError, InputError
@@ -124,7 +127,8 @@ def load_backbone(
     if not isinstance(model, str) or not model:
         raise InputError(f"model must be the name of an open_clip model, got {model!r}.")
     if model.startswith("local-dir:"):
-        model = f"local-dir:{Path(model.removeprefix('local-dir:')).expanduser().absolute()}"
+        folder = with_home(model.removeprefix("local-dir:"))
+        model = f"local-dir:{Path(folder).absolute()}"
     if pretrained is None:
         pretrained = DEFAULT_PRETRAINED.get(model)
     elif isinstance(pretrained, str | os.PathLike):
@@ -185,6 +189,11 @@ def _load(model: str, pretrained: str | None, device: torch.device, dtype: torch
     try:
         with OwnRandomness(), _quiet_open_clip(), _from_cache_alone() if is_cut_off else nullcontext():
             network, tokenizer = build(source) if has_schema else _create(source, pretrained)
+            prepare_for_forks(device)
+            network.eval().requires_grad_(False).to(device)
+            towers = ImageTower(network, device, dtype), TextTower(network, tokenizer, device, dtype)
+            if model != TINY_NAME:
+                _try_out(*towers)
     except (MemoryError, BackboneError):
         raise
     except Exception as error:  # open_clip raises a dozen types for what is one fact: no such model
@@ -196,13 +205,17 @@ def _load(model: str, pretrained: str | None, device: torch.device, dtype: torch
         raise BackboneError(
             f"The model {name!r} could not be loaded ({type(error).__name__}: {error}). {_OFFLINE_HELP}"
         ) from error
-    prepare_for_forks(device)
-    network.eval().requires_grad_(False).to(device)
-    return Backbone(
-        name=name,
-        image_tower=ImageTower(network, device, dtype),
-        text_tower=TextTower(network, tokenizer, device, dtype),
-    )
+    return Backbone(name, *towers)
+
+
+def _try_out(image_tower: ImageTower, text_tower: TextTower) -> None:
+    """Refuse a model whose configuration and weights fit each other, but not what it is for."""
+    image = image_tower.encode([Image.new("RGB", (32, 32), "grey")])
+    text = text_tower.encode(["a"])
+    if image.shape != text.shape:
+        raise ValueError(f"images have {image.shape[1]} numbers, and texts {text.shape[1]}")
+    if not np.allclose(np.linalg.norm([image[0], text[0]], axis=1), 1, atol=1e-2):  # NaN, or from an overflow
+        raise ValueError("its embeddings have not length 1: its weights are damaged")
 
 
 def _create(source: str, pretrained: str | None) -> tuple[Any, Any]:
@@ -250,7 +263,7 @@ def _check_names(source: str, pretrained: str | None, has_schema: bool) -> None:
             )
         if source.startswith("local-dir:"):
             folder = Path(source.removeprefix("local-dir:"))
-            if not (folder / "open_clip_config.json").is_file():
+            if not os.path.isfile(folder / "open_clip_config.json"):
                 raise BackboneError(
                     f"The folder {str(folder)!r} does not exist or has no open_clip_config.json. "
                     f"{_OFFLINE_HELP}"

@@ -18,7 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import nn
 
-from .._files import open_regular, write_bytes
+from .._files import open_regular, with_home, write_bytes
 from .._forks import ForkLock
 from ..errors import BackboneError, InputError, InputTypeError
 from ._loading import Backbone
@@ -100,7 +100,7 @@ def load_no_tower(backbone: Backbone, checkpoint: str | os.PathLike) -> NoTower:
             status = os.fstat(file.fileno())
     except FileNotFoundError as error:
         raise BackboneError(f"There is no checkpoint {str(path)!r} ({error}). {_HELP}") from error
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a name that no file can have
         raise BackboneError(f"The checkpoint {str(path)!r} cannot be read ({error}). {_HELP}") from error
     stamp = (status.st_mtime_ns, status.st_size)
     with _lock.held():
@@ -142,7 +142,7 @@ def check_output_path(path: str | os.PathLike, parameter: str) -> Path:
     target = _as_path(path, parameter)
     if target.suffix != ".safetensors":
         raise InputError(f"{parameter}={str(target)!r} must end in '.safetensors'.")
-    if not target.parent.is_dir():
+    if not os.path.isdir(target.parent):
         raise InputError(f"{parameter}: the folder {str(target.parent)!r} does not exist.")
     return target
 
@@ -150,7 +150,7 @@ def check_output_path(path: str | os.PathLike, parameter: str) -> Path:
 def _as_path(path: Any, parameter: str) -> Path:
     if not isinstance(path, str | os.PathLike):
         raise InputTypeError(f"{parameter} must be a path, got a {type(path).__name__}.")
-    return Path(path).expanduser()
+    return Path(with_home(path))
 
 
 def _weights(tower: TextTower) -> dict[str, torch.Tensor]:
@@ -200,6 +200,10 @@ def _load_weights(tower: TextTower, state: dict[str, Any], path: Path) -> None:
             if key == "positional_embedding_no":
                 value = value + state["prompt_no"].float().mean(dim=0)
             parameter.copy_(value)
+    if not np.allclose(np.linalg.norm(tower.encode(["a"]), axis=1), 1, atol=1e-2):  # an overflow
+        raise BackboneError(
+            f"The checkpoint {str(path)!r} gives embeddings that have not length 1: its weights are damaged."
+        )
 
 
 def _check_weight(state: dict[str, Any], key: str, shape: tuple[int | None, ...], path: Path) -> None:

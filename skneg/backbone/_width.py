@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from pathlib import Path
 
 import open_clip
 
+from .._files import with_home
 from ._folder import config_of
 from ._loading import load_backbone
 from ._tiny import TINY_FOLDER, TINY_NAME
@@ -30,7 +30,7 @@ def embedding_width(model: str, pretrained: str | None = None) -> int:
     with suppress(Exception):  # open_clip raises a dozen types for what is one fact: no such model
         source = f"local-dir:{TINY_FOLDER}" if model == TINY_NAME else model
         if source.startswith("local-dir:"):
-            source = f"local-dir:{Path(source.removeprefix('local-dir:')).expanduser()}"
+            source = f"local-dir:{with_home(source.removeprefix('local-dir:'))}"
         if source.startswith(("local-dir:", "hf-hub:")):
             return int(config_of(source)["model_cfg"]["embed_dim"])
         config = open_clip.get_model_config(source) or open_clip.get_model_config(source.replace("/", "-"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,7 +38,7 @@ def locate(root: Path, key: str) -> Path | None:
     """The list or the folder of a set; None where neither exists."""
     lists = (root / name for name in SETS[key].lists)
     folders = (root / name for name in SETS[key].folders)
-    return next((p for p in lists if p.is_file()), next((p for p in folders if p.is_dir()), None))
+    return next((p for p in lists if os.path.isfile(p)), next((p for p in folders if os.path.isdir(p)), None))
 
 
 def check_data(protocol: Protocol, root: Path | None) -> None:
@@ -50,12 +51,12 @@ def check_data(protocol: Protocol, root: Path | None) -> None:
             places = " or ".join(f"{folder}/{layout}" for folder in held.folders)
             lines.append(f"  {held.title}: {places}, or a list {held.lists[-1]} (from {held.origin})")
     for name in protocol.needed_files():
-        if root is None or not (root / name).exists():
+        if root is None or not os.path.exists(root / name):
             lines.append(f"  {name}{_CONTENTS.get(name, '')}")
     if lines:
         if root is None:
             head = "this protocol needs data=, a folder with"
-        elif root.is_dir():
+        elif os.path.isdir(root):
             head = f"data={str(root)!r} lacks what this protocol needs:"
         else:
             head = f"data={str(root)!r} is no folder on this machine; this protocol needs one with"
@@ -69,7 +70,7 @@ def load_set(root: Path, key: str) -> tuple[list[Path], np.ndarray]:
     if place.is_file():
         first = next((line.strip() for line in read_lines(place) if is_entry(line)), "")
         name = first.rpartition(" ")[0].strip()
-        below = next((root / r for r in _LIST_ROOTS if name and (root / r / name).is_file()), root)
+        below = next((root / r for r in _LIST_ROOTS if name and os.path.isfile(root / r / name)), root)
         return load_image_list(place, below)
     if SETS[key].labelled:
         return load_image_folder(place)
@@ -80,17 +81,21 @@ def load_set(root: Path, key: str) -> tuple[list[Path], np.ndarray]:
 def class_order(labels: np.ndarray) -> list[str]:
     """The classes, sorted; those of a list of numbers by number."""
     keys = set(labels.tolist())
-    return sorted(keys, key=(lambda key: (int(key), key)) if all(map(str.isdecimal, keys)) else None)
+    return sorted(keys, key=(lambda key: (int(key), key)) if all(map(_is_number, keys)) else None)
 
 
 def class_keys(labels: np.ndarray, order: Sequence[str]) -> np.ndarray:
     """Labels as class keys: integers of a list are positions in `order`."""
-    if not all(label.isdecimal() for label in np.unique(labels).tolist()) or set(labels) <= set(order):
+    if not all(map(_is_number, np.unique(labels).tolist())) or set(labels) <= set(order):
         return labels
     numbers = labels.astype(int)
     if numbers.max() >= len(order):
         raise InputError(f"a list has the label {numbers.max()}, but there are {len(order)} classes.")
     return np.array(order)[numbers]
+
+
+def _is_number(label: str) -> bool:
+    return label.isdecimal() and len(label) < 10  # of a class, and no more than numpy can hold
 
 
 def load_class_names(root: Path, keys: Sequence[str]) -> list[str]:
@@ -120,12 +125,12 @@ def load_class_names(root: Path, keys: Sequence[str]) -> list[str]:
 
 def _named(root: Path) -> dict[str, str] | None:
     as_json, as_text = (root / name for name in NAME_FILES)
-    if as_json.is_file():
+    if os.path.isfile(as_json):
         named = read_json(as_json)
         if not isinstance(named, dict) or not all(isinstance(name, str) for name in named.values()):
             raise InputError(f"{str(as_json)!r} must hold an object of class folder to name.")
         return named
-    if as_text.is_file():
+    if os.path.isfile(as_text):
         parts = (line.strip().partition(" ") for line in read_lines(as_text))
         return {key: name.strip() for key, _, name in parts if key}
     return None
@@ -153,7 +158,7 @@ def choose_classes(
 ) -> tuple[list[str], list[str], int]:
     """Known classes, those that are trained first; unknown classes; how many are trained."""
     known, unknown = list(order), list[str]()
-    if experiment.split and (root / SPLITS_FILE).exists():
+    if experiment.split and os.path.exists(root / SPLITS_FILE):
         known, unknown, first = load_split(root, experiment.split)
         lost = sorted(set(known + unknown) - set(order))
         if lost:
@@ -176,13 +181,14 @@ def load_split(root: Path, name: str) -> tuple[list[str], list[str], list[str]]:
     key = name.lower().replace("-", "")
     split = held.get(key) if isinstance(held, dict) else None
     split = split if isinstance(split, dict) else {}
-    known, unknown = (split.get(k, []) for k in ("id", "ood"))
-    if not (_are_texts(known) and _are_texts(unknown)):
+    known, unknown, first = (split.get(k, []) for k in ("id", "ood", "open_vocab_first10pct"))
+    if _are_texts(known):
+        first = first or known[: max(2, len(known) // 10)]
+    if not all(map(_are_texts, (known, unknown, first))):
         raise InputError(
             f"{str(file)!r} must hold an object with split1 to split4, each with lists of class folders "
             f'"id" and "ood"; {key} has not.'
         )
-    first = list(split.get("open_vocab_first10pct") or known[: max(2, len(known) // 10)])
     if set(known) & set(unknown) or not set(first) <= set(known):
         raise InputError(
             f"{str(file)!r}, {key}: a class is both known and unknown, or trained without being known."

@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 
 import skneg
 
-from .._files import write_bytes
+from .._files import with_home, write_bytes
 from .._utils import check_at_least, unheard
 from ..cache import encoding_of
 from ..encoder import CLIPImageEncoder
@@ -137,14 +137,14 @@ def run_benchmark(
     chosen = find_protocol(protocol, backbones).only(only)
     shots = chosen.shots if shots is None else shots
     check_at_least("shots", shots, 1, Integral)
-    root = None if data is None else Path(data).expanduser()
+    root = None if data is None else Path(with_home(data))
     specs = find_detectors(detectors, settings or {})
     if detectors is None:
         about = [e.detectors for e in chosen.experiments]
         specs = [s for s in specs if any(names is None or s.cls.__name__ in names for names in about)]
     if chosen.source != "scenes":
         check_data(chosen, root)
-    folder = Path(out).expanduser()
+    folder = Path(with_home(out))
     encoding = {"device": device, "precision": precision, "batch_size": batch_size}
     own_model = {"model": _model_of(chosen, model, pretrained, root), "pretrained": pretrained}
     run = _Run(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .._files import read_regular
+from .._files import read_regular, with_home
 from .._utils import warn
 from ..errors import InputError, InputTypeError, InputWarning
 from ..images import image_suffixes
@@ -46,11 +46,11 @@ def list_images(folder: str | os.PathLike) -> list[Path]:
 def _scan(folder: str | os.PathLike) -> tuple[Path, list[Path], list[Path]]:
     """A folder, and the images and the other files below it."""
     try:
-        root = Path(folder).expanduser()
+        root = Path(with_home(folder))
     except TypeError as error:
         raise InputTypeError(f"folder is {folder!r}, expected a path.") from error
-    if not root.is_dir():
-        what = "is not a folder" if root.exists() else "does not exist"
+    if not os.path.isdir(root):  # unlike pathlib, also of names that no file can have
+        what = "is not a folder" if os.path.exists(root) else "does not exist"
         raise InputError(f"The folder {str(root)!r} {what}.")
     suffixes = image_suffixes()
     images: list[Path] = []
@@ -196,7 +196,7 @@ def load_image_list(file: str | os.PathLike, root: str | os.PathLike) -> tuple[l
     >>> from skneg.datasets import load_image_list
     >>> paths, labels = load_image_list("test_ninco.txt", root="images_largescale")  # doctest: +SKIP
     """
-    base, paths, labels = Path(root).expanduser(), [], []
+    base, paths, labels = Path(with_home(root)), [], []
     for number, line in enumerate(read_lines(file), 1):
         if not is_entry(line):
             continue
@@ -204,7 +204,7 @@ def load_image_list(file: str | os.PathLike, root: str | os.PathLike) -> tuple[l
         if not label:
             raise InputError(f"{str(file)!r}, line {number}: {line!r} is not 'path label'.")
         path = base / name
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise InputError(f"{str(file)!r}, line {number}: there is no image {str(path)!r}.")
         paths.append(path)
         labels.extend(label)
@@ -221,6 +221,6 @@ def is_entry(line: str) -> bool:
 def read_lines(file: str | os.PathLike) -> list[str]:
     """The lines of a UTF-8 text file; an `InputError` that names it where it cannot be read."""
     try:
-        return read_regular(Path(file).expanduser()).decode("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        return read_regular(with_home(file)).decode("utf-8-sig").splitlines()
+    except (OSError, ValueError) as error:  # also of a name that no file can have
         raise InputError(f"The file {str(file)!r} cannot be read as UTF-8 text: {error}") from error

@@ -11,6 +11,7 @@ import numpy as np
 from .._fitting import calibration_scores
 from .._reading import read_images
 from .._state import FittedState
+from .._utils import finite
 from ..base import OpenSetDetector
 from ..errors import InputError, VocabularyError
 from ..images import is_embeddings
@@ -68,12 +69,12 @@ class Members:
     def scores(self, represented: Sequence[Any]) -> list[np.ndarray]:
         """Scores of each member."""
         triples = zip(self.detectors, self.states, represented, strict=True)
-        return [detector._score(state, Z) for detector, state, Z in triples]
+        return [finite(detector._score(state, Z)) for detector, state, Z in triples]
 
     def posterior(self, represented: Sequence[Any]) -> np.ndarray:
         """Mean of the closed-set posteriors (n, k)."""
         triples = zip(self.detectors, self.states, represented, strict=True)
-        return np.mean([detector._posterior(state, Z) for detector, state, Z in triples], axis=0)
+        return np.mean([finite(detector._posterior(state, Z)) for detector, state, Z in triples], axis=0)
 
     def calibration_scores(self) -> list[np.ndarray]:
         """Scores of the images that set each member's threshold, in the order of the images."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from sklearn.utils.validation import check_is_fitted
 
+from .._files import with_home
 from .._json import parse_json
 from .._utils import check_at_least, require
 from ..datasets import list_images
@@ -130,7 +131,7 @@ def predict(
 
 def _address(place: str | os.PathLike) -> str:
     """A URI as it is, a path from the root."""
-    return str(place) if "://" in str(place) else str(Path(place).expanduser().absolute())
+    return str(place) if "://" in str(place) else str(Path(with_home(place)).absolute())
 
 
 def _check_cluster(has: Mapping[str, float], cpus: float, gpus: float) -> None:

@@ -32,6 +32,7 @@ _DECODER_ERRORS = (
     OverflowError,
     struct.error,
     Image.DecompressionBombError,
+    RuntimeError,  # Pillow's AVIF reader
     Warning,  # of large images and damaged metadata: exceptions where the user has made warnings errors
 )
 

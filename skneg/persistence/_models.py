@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from .._files import open_regular
+from .._files import open_regular, with_home
 from .._utils import warn
 from ..errors import BackboneError, InputError, PersistenceError, SknegWarning
 
@@ -93,7 +92,7 @@ def _sha256_of(name: str, path: str | os.PathLike, hint: str) -> str:
     if not isinstance(path, str | os.PathLike):
         raise PersistenceError(f"{name} must be the path of a file, got {path!r:.200}.{hint}")
     try:
-        with open_regular(Path(path).expanduser()) as file:
+        with open_regular(with_home(path)) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except (OSError, ValueError) as error:  # a name that no file can have
         raise PersistenceError(f"{name}={str(path)!r} cannot be read ({error}).{hint}") from error

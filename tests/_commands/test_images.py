@@ -1,6 +1,7 @@
 """Images of a command line."""
 
 import io
+import os
 
 import pytest
 from PIL import Image
@@ -57,3 +58,15 @@ def test_standard_input_has_lines_of_a_sensible_length(monkeypatch, tmp_path):
     assert str(next(paths)) == "a.png"
     with pytest.raises(InputError, match="no path"):
         next(paths)
+
+
+def test_names_on_standard_input_may_be_any_bytes(monkeypatch):
+    given = io.TextIOWrapper(io.BytesIO(b"a\xff.png\nb.png\n"), encoding="utf-8")
+    monkeypatch.setattr("sys.stdin", given)
+    assert [os.fsencode(path) for path in expanded(["-"])] == [b"a\xff.png", b"b.png"]
+
+
+def test_a_path_of_a_table_that_no_file_can_have_is_skipped(folder, capsys):
+    (folder / "t.csv").write_text("path,label\n~a\0b.png,cat\na/1.png,dog\n")
+    assert labelled(str(folder / "t.csv"), "skip")[1].tolist() == ["dog"]
+    assert "skipped" in capsys.readouterr().err

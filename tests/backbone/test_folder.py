@@ -35,6 +35,8 @@ def transformers(monkeypatch):
     module.asked = []
 
     class AutoTokenizer:
+        sep_token_id = 3
+
         @staticmethod
         def from_pretrained(name, trust_remote_code=False, cache_dir=None, **settings):
             module.asked.append((str(name), trust_remote_code, settings))
@@ -43,6 +45,9 @@ def transformers(monkeypatch):
                 with open(runs) as file:
                     exec(compile(file.read(), runs, "exec"), {"folder": name})
             return AutoTokenizer()
+
+        def __call__(self, texts, max_length, **settings):
+            return types.SimpleNamespace(input_ids=torch.ones(len(texts), max_length, dtype=torch.long))
 
     module.AutoTokenizer = AutoTokenizer
     monkeypatch.setitem(sys.modules, "transformers", module)
@@ -181,4 +186,41 @@ def test_forged_headers_of_weights_are_refused(folder):
 def test_nothing_is_warned_of(folder):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        load_backbone(f"local-dir:{folder}")
+
+
+def refused(folder, **preprocess):
+    """Why the folder's model is refused once its configuration says this of images."""
+    config = changed("preprocess_cfg.mode", "RGB")
+    config["preprocess_cfg"] |= preprocess
+    written(folder, config)
+    with pytest.raises(BackboneError, match="could not be loaded") as caught:
+        load_backbone(f"local-dir:{folder}")
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "preprocess",
+    [
+        {"mean": [0.5]},
+        {"std": [0.5, 0.5]},
+        {"interpolation": "cubic"},
+        {"resize_mode": "x"},
+    ],
+)
+def test_images_that_cannot_be_prepared_are_an_error_of_the_folder(preprocess, folder):
+    refused(folder, **preprocess)
+
+
+def test_weights_that_compute_nothing_are_refused(folder):
+    weights = load_file(folder / WEIGHTS_NAME)
+    weights["text_projection"][0] = float("nan")
+    save_file(weights, folder / WEIGHTS_NAME)
+    assert "not length 1" in refused(folder)
+
+
+def test_a_size_that_the_weights_do_not_fit_is_refused(folder):
+    config = changed(VISION + "image_size", 95)  # with as many weights as for 64
+    written(folder, config)
+    with pytest.raises(BackboneError, match="could not be loaded"):
         load_backbone(f"local-dir:{folder}")

@@ -143,6 +143,11 @@ class TestRefusals:
         with pytest.raises(BackboneError, match=message):
             load_no_tower(backbone, write(tmp_path, {**published, key: value}))
 
+    def test_weights_that_compute_nothing_are_refused(self, backbone, published, tmp_path):
+        spoiled = {**published, "ln_final_no.weight": torch.full((64,), 3e38)}
+        with pytest.raises(BackboneError, match="not length 1"):
+            load_no_tower(backbone, write(tmp_path, spoiled))
+
     def test_a_checkpoint_with_code_in_it_is_refused_and_never_run(self, backbone, published, tmp_path):
         ran = tmp_path / "ran"
 

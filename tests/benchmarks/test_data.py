@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from skneg.benchmarks._data import class_keys, class_order, distinct_names, load_class_names
+from skneg.benchmarks._data import class_keys, class_order, distinct_names, load_class_names, load_split
 from skneg.errors import InputError
 
 from .conftest import CLASSES, WNIDS, by_cell
@@ -46,6 +46,21 @@ def test_labels_of_lists_are_positions_of_class_folders():
     assert class_keys(np.array([WNIDS[3]]), WNIDS).tolist() == [WNIDS[3]]
     with pytest.raises(InputError, match="label 12"):
         class_keys(np.array(["12"]), WNIDS)
+
+
+def test_labels_that_are_too_long_for_numbers_are_names():
+    labels = np.array(["1", "9" * 5000])
+    assert class_order(labels) == sorted(labels)
+    assert class_keys(labels, WNIDS).tolist() == labels.tolist()
+
+
+@pytest.mark.parametrize("part", ["id", "ood", "open_vocab_first10pct"])
+@pytest.mark.parametrize("value", [5, "cat", [["a"]], {"a": 1}, [1]])
+def test_a_split_of_other_kinds_is_refused(part, value, tmp_path):
+    split = {"id": ["a", "b", "c"], "ood": ["d"], "open_vocab_first10pct": ["a"], part: value}
+    (tmp_path / "splits_wnids.json").write_text(json.dumps({"split1": split}))
+    with pytest.raises(InputError, match="split1 has not"):
+        load_split(tmp_path, "Split-1")
 
 
 def test_everything_that_is_missing_is_said_at_once(run, imagenet, tmp_path, monkeypatch):

@@ -108,3 +108,13 @@ class TestScores:
         np.testing.assert_allclose(combine(scores, references, "p_value"), [(1 + 3) / 8, (3 + 3) / 8])
         # Ranks: 5 is the middle of the first, 250 halfway between places 2 and 3 of 4.
         assert combine(scores, references, "rank")[1] == pytest.approx((0.5 + 0.625) / 2)
+
+    def test_a_score_that_is_not_finite_is_refused_as_by_its_member(self, members, embedded, monkeypatch):
+        X, ensemble = embedded[0], ScoreEnsemble(members)
+        nothing = np.full((len(X), len(KNOWN)), np.nan)
+        monkeypatch.setattr(MCMDetector, "_posterior", lambda *_: nothing)
+        monkeypatch.setattr(MCMDetector, "_score", lambda *_: nothing[:, 0])
+        for detector in (members[0], ensemble):
+            for method in ("predict_proba", "score_samples", "decision_function"):
+                with pytest.raises(InputError, match="NaN"):
+                    getattr(detector, method)(X)

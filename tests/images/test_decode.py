@@ -136,6 +136,16 @@ def test_faulty_files_give_one_typed_error_with_their_index(fault, as_path, tmp_
         assert "fault.img" in str(caught.value)
 
 
+def test_an_avif_file_that_is_recognised_and_cannot_be_decoded():
+    whole, refused = encoded(fmt="AVIF"), 0
+    for n_lost in range(20, len(whole), 20):
+        try:
+            decode_image(whole[:-n_lost] + bytes(n_lost))
+        except ImageError:  # for which Pillow has a RuntimeError of its own
+            refused += 1
+    assert refused > 5
+
+
 @pytest.mark.parametrize(
     ("item", "message"),
     [

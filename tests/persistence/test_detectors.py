@@ -443,6 +443,33 @@ class TestTampering:
     @pytest.mark.parametrize(
         ("name", "value"),
         [
+            ("train_groups_", np.zeros((120, 1), int)), ("train_groups_", np.zeros(3, int)),
+            ("train_groups_", np.zeros(120)), ("train_names_", np.array(["star"])),
+            ("neighbor_targets_", np.zeros(3, int)), ("neighbor_targets_", np.full(120, 9)),
+            ("neighbor_targets_", np.full(120, -1)), ("neighbors_", np.zeros(128)),
+        ],
+    )  # fmt: skip
+    def test_parts_of_other_lengths_and_kinds_are_refused(self, name, value, embedded, tmp_path):
+        detector = skneg.KNNDetector(model="skneg-tiny", random_state=0).fit(*embedded)
+        parts = detector._state.learned if name in detector._state.learned else detector._state.model
+        parts[name] = value
+        detector.save(tmp_path / "a.skneg")
+        with pytest.raises(PersistenceError, match=f"{name}|different lengths"):
+            skneg.load(tmp_path / "a.skneg")
+
+    def test_names_of_words_that_are_no_names_of_the_bank_are_refused(self, embedded, tmp_path):
+        words = skneg.Words(["circle", "square", "hexagon"], max_cosine=1.01)
+        detector = skneg.WordsDetector(model="skneg-tiny", words=words).fit(*embedded)
+        detector.save(tmp_path / "a.skneg")
+        skneg.load(tmp_path / "a.skneg")
+        detector._state.model["words_"] = ["circle", "square"]
+        detector.save(tmp_path / "a.skneg")
+        with pytest.raises(PersistenceError, match="different lengths"):
+            skneg.load(tmp_path / "a.skneg")
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
             ("offset_", float("nan")), ("offset_", float("inf")), ("offset_", "0.5"), ("offset_", None),
             ("offset_", True), ("offset_", [0.5]), ("temperature_", 0.0), ("temperature_", -1.0),
             ("temperature_", float("nan")), ("temperature_", "x"), ("class_names_", ["cat", "dog"]),

@@ -1,0 +1,34 @@
+"""What is fuzzed: how an input is made, and what is done with it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Target:
+    """A reader of what strangers have written.
+
+    `make` draws an input; `check` has the reader read it, with a folder to write to. It answers whether the
+    reader has refused it, which a `SknegError` says as well, and raises whatever else is wrong.
+    """
+
+    name: str
+    make: Callable[[np.random.Generator], bytes]
+    check: Callable[[bytes, Path], str]
+    seconds: float = 20
+    megabytes: int = 150
+
+    def input(self, seed: int, number: int) -> bytes:
+        """One input: the same for the same seed and number, whatever came before."""
+        return self.make(np.random.default_rng([seed, crc32(self.name.encode()), number]))
+
+
+REFUSED, RIGHT = "refused", "right"
+
+
+def one_of(items, rng):
+    return items[rng.integers(len(items))]
