@@ -17,12 +17,17 @@ os.environ["SKNEG_CACHE"] = tempfile.mkdtemp(prefix="skneg-tests-")
 import numpy as np
 import torch
 
+from .._forked import REFUSED, RIGHT, outcomes
 from ._detector_trials import detector_trials
 from ._read_trials import read_trials
 from ._saved_trials import saved_trials
-from ._trial import MIB, SECONDS, run
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
+SECONDS, MEGABYTES = 60, 400  # of a trial; the machine may have other work
+# By how the text of an outcome begins; anything else is an error that is no SknegError.
+VERDICTS = {
+    REFUSED: "refused", RIGHT: "right", "wrong": "wrong", "TimeoutError": "hang", "MemoryError": "memory",
+}  # fmt: skip
 FAILED = ("wrong", "crash", "hang", "memory")
 
 
@@ -31,7 +36,6 @@ def main() -> int:
     parser.add_argument("--sample", type=int, help="so many trials only, drawn by --seed")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="trials whose name matches this regular expression")
-    parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--write", action="store_true", help="write the table into docs/reliability.md")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -47,17 +51,19 @@ def main() -> int:
             trials = [trials[row] for row in rows]
         counts: dict[str, Counter[str]] = {}
         slowest, largest, n_failed = 0.0, 0.0, 0
-        for trial, outcome in run(trials, options.jobs):
-            counts.setdefault(trial.fault, Counter())[outcome.verdict] += 1
-            slowest, largest = max(slowest, outcome.seconds), max(largest, outcome.mib)
-            if outcome.verdict in FAILED:
+        made = outcomes(lambda row: trials[row].run(), 0, len(trials), seconds=SECONDS, megabytes=MEGABYTES)
+        for row, outcome in made:
+            verdict = VERDICTS.get(outcome.told.partition(":")[0], "crash")
+            counts.setdefault(trials[row].fault, Counter())[verdict] += 1
+            slowest, largest = max(slowest, outcome.seconds), max(largest, outcome.megabytes)
+            if verdict in FAILED:
                 n_failed += 1
-                print(f"{outcome.verdict}: {trial}\n    {outcome.told}\n", flush=True)
+                print(f"{verdict}: {trials[row]}\n    {outcome.told}\n", flush=True)
         os.chdir("/")
     lines = _table(counts)
     minutes = (time.monotonic() - began) / 60
     lines += ["", f"{len(trials)} trials in {minutes:.0f} minutes, each in {slowest:.1f} s (of {SECONDS}) "
-              f"and {largest:.0f} MiB (of {MIB}) at most."]  # fmt: skip
+              f"and {largest:.0f} MB (of {MEGABYTES}) at most."]  # fmt: skip
     print("\n".join(lines))
     if options.write:
         text = PAGE.read_text()

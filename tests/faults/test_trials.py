@@ -1,23 +1,18 @@
-"""A sample of `python -m tests.faults`, and that it would find what it looks for."""
+"""A sample of `python -m tests.faults`, and that a trial would find what it looks for."""
 
-import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import numpy as np
 import pytest
+from sklearn.exceptions import NotFittedError
 
 from skneg.errors import InputError
 
-from ._trial import MIB, Trial, run
-
-pytestmark = pytest.mark.skipif(
-    not Path("/proc/self/clear_refs").exists(), reason="memory is measured as Linux tells it"
-)
+from ._trial import Trial
 
 
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="memory is measured as Linux tells it")
 def test_a_sample_of_all_trials():
     done = subprocess.run(
         [sys.executable, "-m", "tests.faults", "--sample", "200"],
@@ -27,25 +22,26 @@ def test_a_sample_of_all_trials():
     assert "| all | 200 | " in done.stdout
 
 
-def refuse():
-    raise InputError("no")
+def failing(error):
+    raise error
 
 
-FAILURES = {
-    "crash": [lambda: {}["key"], lambda: os._exit(0), lambda: os.kill(os.getpid(), 9), lambda: sys.exit(0)],
-    "hang": [lambda: time.sleep(600)],
-    "memory": [lambda: np.ones(2**17 * (MIB + 100)).sum() and refuse()],
-    "wrong": [lambda: 5],
-    "refused": [refuse],
-}
+@pytest.mark.parametrize(
+    ("call", "check", "outcome"),
+    [
+        (lambda: failing(InputError("no")), None, "refused"),
+        (lambda: failing(NotFittedError("no")), None, "refused"),
+        (lambda: 5, None, "wrong: answered 5"),
+        (lambda: 5, lambda found: found == 5, "right"),
+        (lambda: 5, lambda found: found == 4, "wrong: answered 5"),
+        (lambda: failing(InputError("no")), lambda found: True, "wrong: refused with InputError: no"),
+    ],
+)
+def test_a_trial_says_what_came_of_it(call, check, outcome):
+    assert Trial("", "", "", "", call, check).run() == outcome
 
 
-def test_what_trials_find(monkeypatch):
-    monkeypatch.setattr("tests.faults._trial.SECONDS", 3)
-    trials = [Trial(verdict, "", "", "", call) for verdict, calls in FAILURES.items() for call in calls]
-    sound = [Trial("right", "", "", "", lambda: 1, lambda found: found == 1) for _ in range(3)]
-    unsound = [Trial("wrong", "", "", "", call, lambda found: found == 1) for call in (refuse, lambda: 2)]
-    outcomes = list(run([*trials, *sound, *unsound]))
-    assert len(outcomes) == len(trials) + 5
-    for trial, outcome in outcomes:
-        assert outcome.verdict == trial.fault, outcome
+def test_other_errors_are_left_to_whoever_runs_trials():
+    with pytest.raises(KeyError):
+        Trial("", "", "", "", lambda: {}["a"]).run()
+    assert Trial("", "", "", "", lambda: failing(InputError("")), lambda found: True, True).run() == "refused"

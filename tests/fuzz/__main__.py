@@ -18,7 +18,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads of torch would be missi
 from skneg.backbone import load_backbone
 
 from ._target import REFUSED, RIGHT
-from ._workers import outcomes
 
 _MODULES = ["_skneg_files", "_caches", "_texts", "_images", "_models"]
 _FAILURE = "failure"
@@ -47,7 +46,7 @@ def main(arguments=None):
 def _fuzz(target, options, seconds):
     """How many inputs were refused, right and neither; a row of the table for them."""
     counts, places, end = Counter(), set(), time.monotonic() + seconds
-    for number, told in outcomes(target, options.seed, options.first, options.first + options.inputs):
+    for number, told in target.outcomes(options.seed, options.first, options.first + options.inputs):
         outcome = told if told in (REFUSED, RIGHT) else _FAILURE
         counts[outcome] += 1
         place = told.partition(": ")[0]

@@ -1,11 +1,16 @@
 """What is fuzzed: how an input is made, and what is done with it."""
 
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
 
 import numpy as np
+
+from .._forked import REFUSED, RIGHT, outcomes
+
+__all__ = ["REFUSED", "RIGHT", "Target", "one_of"]
 
 
 @dataclass(frozen=True)
@@ -26,8 +31,14 @@ class Target:
         """One input: the same for the same seed and number, whatever came before."""
         return self.make(np.random.default_rng([seed, crc32(self.name.encode()), number]))
 
-
-REFUSED, RIGHT = "refused", "right"
+    def outcomes(self, seed: int, first: int, last: int) -> Iterator[tuple[int, str]]:
+        """The number of each input, and refused, right or a text that says what is wrong."""
+        with tempfile.TemporaryDirectory(prefix="skneg-fuzz-") as folder:
+            for number, outcome in outcomes(
+                lambda number: self.check(self.input(seed, number), Path(folder)),
+                first, last, seconds=self.seconds, megabytes=self.megabytes,
+            ):  # fmt: skip
+                yield number, outcome.told
 
 
 def one_of(items, rng):

@@ -10,7 +10,6 @@ from skneg import SknegError
 
 from .__main__ import main
 from ._target import REFUSED, RIGHT, Target
-from ._workers import outcomes
 
 pytestmark = [
     pytest.mark.skipif(
@@ -54,7 +53,7 @@ def test_what_is_wrong_with_a_reader_is_seen():
     expected = [
         RIGHT, REFUSED, "ZeroDivisionError", "MemoryError", "MemoryError", "EOFError", "TimeoutError", RIGHT,
     ]  # fmt: skip
-    told = list(outcomes(target, 0, 0, 24))
+    told = list(target.outcomes(0, 0, 24))
     assert [number for number, _ in told] == list(range(24))
     assert {int(target.input(0, number)) for number in range(24)} == set(range(8))
     for number, outcome in told:
