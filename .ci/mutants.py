@@ -173,7 +173,10 @@ def try_all(mutants: list[Mutant]) -> list[str]:
             results.append(run(copy, list(one.tests), durations))
             shutil.copy2(ROOT / one.file, copy / one.file)
             took = time.perf_counter() - start
-            print(f"{number + 1}/{len(mutants)} {results[-1]} {took:.1f} s {one.file} {one.function}", flush=True)
+            print(
+                f"{number + 1}/{len(mutants)} {results[-1]} {took:.1f} s {one.file} {one.function}",
+                flush=True,
+            )
         return results
 
 
@@ -189,7 +192,9 @@ def main() -> None:
         for path in sorted((ROOT / "skneg").glob(pattern)):
             module, changes = mutations(path)
             every += [(path, module, change, tests) for change in changes]
-    chosen = sorted(random.Random(arguments.seed).sample(range(len(every)), min(arguments.sample, len(every))))
+    chosen = sorted(
+        random.Random(arguments.seed).sample(range(len(every)), min(arguments.sample, len(every)))
+    )
     mutants = [mutant(*every[i]) for i in chosen if arguments.only in str(every[i][0].relative_to(ROOT))]
     results = try_all(mutants)
     listed = {
@@ -207,7 +212,9 @@ def main() -> None:
     print(f"\n{'file':<32} {'mutants':>8} {'tried':>6} {'killed':>7} {'timed out':>10} {'survived':>9}")
     for file, n in made.items():
         found = Counter(r for one, r in zip(mutants, results, strict=True) if one.file == file)
-        print(f"{file:<32} {n:>8} {found.total():>6} {found['killed']:>7} {found['timed out']:>10} {found['survived']:>9}")
+        print(
+            f"{file:<32} {n:>8} {found.total():>6} {found['killed']:>7} {found['timed out']:>10} {found['survived']:>9}"
+        )
     share = 1 - len(survivors) / len(mutants)
     print(f"{share:.1%} of {len(mutants)} noticed, in {time.perf_counter() - start:.0f} s")
     if share < KILLED_AT_LEAST or any(one.key not in listed for one in survivors):
