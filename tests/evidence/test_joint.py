@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from scipy.special import logsumexp, softmax
 
-from skneg import CalibrationWarning
+from skneg import CalibrationWarning, evidence
 from skneg.errors import InputError
 from skneg.evidence import (
     N_FOLDS,
+    PARTS,
     CrossFitted,
     ImageEvidence,
     JointScore,
@@ -63,6 +64,7 @@ class TestJointScore:
         top = p.max(axis=1)
         parts = np.stack([text, (p * G).sum(axis=1), np.log(top / (1 - top))], axis=1)
         np.testing.assert_allclose(joint.parts(logits, text, G), parts, atol=1e-8)
+        assert PARTS == ("text", "images", "clarity")  # as tables and explanations name them
         expected = (joint.weights * (parts - joint.centres) / joint.scales).sum(axis=1)
         np.testing.assert_allclose(joint.score(parts), expected)
 
@@ -161,6 +163,7 @@ class TestFitByHand:
             ([6, 7, 5], None),
             ([4, 4, 1, 3], None),
             ([2, 2, 3], None),
+            ([6, 7], None),
             ([6, 8, 4], np.arange(18) // 2),
             ([9], None),
             ([2, 1, 1], None),
@@ -363,3 +366,7 @@ def test_parts_that_do_not_fit_together_are_refused(spoil):
         replace(joint, **spoil)
     with pytest.raises(InputError, match="a row for each image"):
         replace(cross_fitted, evidence=np.zeros((3, 2)))
+
+
+def test_every_name_that_is_promised_is_there():
+    assert all(hasattr(evidence, name) for name in evidence.__all__)
