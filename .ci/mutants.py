@@ -1,11 +1,12 @@
 """Small changes of the code that decides, each of which a test must notice: ``make mutants``.
 
-mutmut makes the mutants. They are run here, in copies of the repository, by processes that are forked off one
-which has loaded everything but skneg: mutmut's own wrappers break tests that start a process, or that look
-at whom a warning names. Left out is the text of errors and warnings, and what mutmut never changes: types,
-docstrings, and what `len` and `isinstance` are called with.
+mutmut makes the mutants. They are run here, one by one in a copy of the repository, by processes that are
+forked off one which has loaded everything but skneg: mutmut's own way, all mutants of a file behind wrappers,
+breaks tests that start a process, and those of whom a warning names.
 
-A mutant that no test notices must stand in tests/mutants.toml, with the reason.
+Left out are the text of errors and warnings, and what mutmut never changes: types, docstrings, decorators
+and what `len` and `isinstance` are called with. A mutant that no test notices must stand in
+tests/mutants.toml, with the reason.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ import tempfile
 import time
 import tomllib
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -39,11 +41,11 @@ ROOT = Path(__file__).parents[1]
 LISTED = ROOT / "tests" / "mutants.toml"
 KILLED_AT_LEAST = 0.95
 
-# The tests of each module's own name, and of what stands on it in the same folder.
+# Which files of skneg/ are changed, and which of tests/ must notice.
 TESTS = {
     "scores.py": ["test_scores.py"],
     "threshold.py": ["test_threshold.py"],
-    "evidence/*.py": ["evidence"],
+    "evidence/*.py": ["evidence", "test_more_images.py"],
     "prompts/losses.py": ["prompts/test_losses.py", "prompts/test_objective.py"],
     "prompts/objective.py": ["prompts/test_objective.py", "prompts/test_training.py"],
     "prompts/training.py": ["prompts/test_training.py"],
@@ -53,172 +55,168 @@ TESTS = {
 
 @dataclass(frozen=True)
 class Mutant:
-    """A file with one change; `before` and `after` are the lines that differ."""
+    """What tells a mutant from others, whatever else changes in its file: the lines that differ."""
 
     file: str
     function: str
     before: str
     after: str
-    code: str
-    tests: tuple[str, ...]
-
-    @property
-    def key(self) -> tuple[str, ...]:
-        """What tells it from others, whatever else changes in its file."""
-        return self.file, self.function, self.before, self.after
 
 
 class Visitor(MutationVisitor):
     """mutmut's, in decorated functions too, but not in the text of errors and warnings."""
 
+    text_of_warning = None
+
     def _skip_node_and_children(self, node: cst.CSTNode) -> bool:
         if isinstance(node, cst.Call) and isinstance(node.func, cst.Name) and node.func.value == "warn":
-            self._text = node.args[0]
-        if isinstance(node, cst.Raise) or node is getattr(self, "_text", None):
+            self.text_of_warning = node.args[0]
+        if isinstance(node, cst.Raise) or node is self.text_of_warning:
             return True
         return not isinstance(node, cst.FunctionDef) and super()._skip_node_and_children(node)
 
 
-def mutations(path: Path) -> tuple[cst.Module, list[Mutation]]:
-    wrapper = MetadataWrapper(cst.parse_module(path.read_text()))
-    visitor = Visitor(mutation_operators, IgnoredCode(set(), set(), set()))
-    return wrapper.visit(visitor), visitor.mutations
+def mutations() -> Iterator[tuple[Path, list[str], cst.Module, Mutation]]:
+    """Every mutation of every file, with the tests that must notice it."""
+    for pattern, tests in TESTS.items():
+        for path in sorted((ROOT / "skneg").glob(pattern)):
+            visitor = Visitor(mutation_operators, IgnoredCode(set(), set(), set()))
+            module = MetadataWrapper(cst.parse_module(path.read_text())).visit(visitor)
+            for mutation in visitor.mutations:
+                yield path.relative_to(ROOT), [f"tests/{test}" for test in tests], module, mutation
 
 
-def mutant(path: Path, module: cst.Module, mutation: Mutation, tests: list[str]) -> Mutant:
-    changed = deep_replace(module, mutation.original_node, mutation.mutated_node)
-    lines = list(difflib.ndiff(module.code.splitlines(), changed.code.splitlines()))
+def applied(path: Path, module: cst.Module, mutation: Mutation) -> tuple[Mutant, str]:
+    """The mutant and the code of its file."""
+    code = deep_replace(module, mutation.original_node, mutation.mutated_node).code
+    lines = list(difflib.ndiff(module.code.splitlines(), code.splitlines()))
     before, after = ("\n".join(line[2:].strip() for line in lines if line[0] == sign) for sign in "-+")
-    function = getattr(getattr(mutation.contained_by_top_level_function, "name", None), "value", "")
-    return Mutant(str(path.relative_to(ROOT)), function, before, after, changed.code, tuple(tests))
+    function = getattr(mutation.contained_by_top_level_function, "name", None)
+    return Mutant(str(path), function.value if function else "", before, after), code
 
 
 class Watch:
-    """A plugin of pytest: quick tests first, each with a limit of time; writes down what they took."""
+    """A plugin of pytest: quick tests come first, and each has a limit of time; keeps what they took."""
 
     def __init__(self, durations: dict[str, float]) -> None:
         self.durations, self.measured = durations, {}
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        """Sort them."""
         items.sort(key=lambda item: self.durations.get(item.nodeid, 0))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: Any) -> Any:
-        signal.alarm(int(10 + 20 * self.durations.get(item.nodeid, 10)))
+        """End the process where a test takes far longer than it did, and what fixtures may take."""
+        signal.alarm(40 + int(20 * self.durations.get(item.nodeid, 10)))
         start = time.perf_counter()
         result = yield
         self.measured[item.nodeid] = time.perf_counter() - start
         return result
 
 
-def work(copy: Path, tests: list[str], watch: Watch, says: Path | None) -> int:
-    """What pytest returns, in a process of its own."""
-    os.setsid()
-    os.chdir(copy)
-    sys.path.insert(0, str(copy))
-    os.environ["PYTHONPATH"] = str(copy)
-    if not says:
-        # Else the mutant's own code may be found where it has been compiled from another one's.
-        sys.dont_write_bytecode, os.environ["PYTHONDONTWRITEBYTECODE"] = True, "1"
-        if not os.environ.get("DEBUGMUT"):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            os.dup2(1, 2)
-    signal.alarm(300)
-    paths = [f"tests/{test}" for test in tests]
-    quiet = ["-x", "--tb=short", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
-    status = pytest.main([*quiet, *paths], [watch])
-    if says:
-        loaded = [name for name in sys.modules if name.partition(".")[0] not in ("skneg", "tests")]
-        says.write_text(json.dumps([watch.measured, loaded]))
-    return status
-
-
 def run(copy: Path, tests: list[str], durations: dict[str, float], says: Path | None = None) -> str:
-    """Run tests in a process of its own: "killed", "timed out" or "survived"."""
+    """What becomes of a mutant in the copy: "killed", "timed out" or "survived"."""
     child = os.fork()
     if not child:
-        status = 3
+        status = pytest.ExitCode.INTERNAL_ERROR
         try:
-            status = work(copy, tests, Watch(durations), says)
+            status = in_child(copy, tests, Watch(durations), says)
         finally:
             os._exit(status)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     with suppress(ProcessLookupError):  # what the tests may have left
         os.killpg(child, signal.SIGKILL)
-    if status == pytest.ExitCode.NO_TESTS_COLLECTED:
-        raise SystemExit(f"there are no tests in {tests}")
     return {0: "survived", -signal.SIGALRM: "timed out"}.get(status, "killed")
 
 
-def try_all(mutants: list[Mutant]) -> list[str]:
+def in_child(copy: Path, tests: list[str], watch: Watch, says: Path | None) -> int:
+    os.setsid()
+    os.chdir(copy)
+    sys.path.insert(0, str(copy))
+    os.environ["PYTHONPATH"] = str(copy)
+    if says is None:
+        sys.dont_write_bytecode, os.environ["PYTHONDONTWRITEBYTECODE"] = True, "1"  # of a mutant
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        os.dup2(1, 2)
+    signal.alarm(300)
+    options = ["-x", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+    status = pytest.main([*options, *tests], [watch])
+    if says is not None:
+        loaded = [name for name in sys.modules if name.partition(".")[0] not in ("skneg", "tests")]
+        says.write_text(json.dumps([watch.measured, loaded]))
+    return status
+
+
+def try_all(mutants: list[tuple[Mutant, str, list[str]]]) -> list[tuple[Mutant, str]]:
     """What has become of each."""
     os.environ["OMP_NUM_THREADS"] = "1"  # a fork copies no threads
+    results = []
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "copy"
+        copy, said = Path(folder) / "copy", Path(folder) / "said"
         for name in ("skneg", "tests"):
             shutil.copytree(ROOT / name, copy / name)
         shutil.copy(ROOT / "pyproject.toml", copy)
-        every, said = sorted({test for one in mutants for test in one.tests}), Path(folder) / "said"
         for _ in range(2):  # the second time with all loaded, as each mutant will find it
-            if run(copy, every, {}, said) != "survived":
+            if run(copy, sorted({test for *_, tests in mutants for test in tests}), {}, said) != "survived":
                 raise SystemExit("the tests fail without a mutant")
             durations, loaded = json.loads(said.read_text())
             for name in loaded:
                 with suppress(Exception):
                     import_module(name)
-        results = []
-        for number, one in enumerate(mutants):
+        for number, (mutant, code, tests) in enumerate(mutants):
             start = time.perf_counter()
-            (copy / one.file).write_text(one.code)
-            results.append(run(copy, list(one.tests), durations))
-            shutil.copy2(ROOT / one.file, copy / one.file)
-            took = time.perf_counter() - start
-            print(
-                f"{number + 1}/{len(mutants)} {results[-1]} {took:.1f} s {one.file} {one.function}",
-                flush=True,
-            )
-        return results
+            (copy / mutant.file).write_text(code)
+            results.append((mutant, run(copy, tests, durations)))
+            shutil.copy2(ROOT / mutant.file, copy / mutant.file)
+            took = f"{time.perf_counter() - start:.1f} s"
+            print(f"{number + 1}/{len(mutants)}", results[-1][1], took, *astuple(mutant)[:2], flush=True)
+    return results
+
+
+def report(results: list[tuple[Mutant, str]], made: Counter[str]) -> None:
+    """Print figures by file, and what the list lacks or has too much; fail where that must not be."""
+    listed = {
+        Mutant(one["file"], one["function"], one["before"], one["after"]): one["reason"]
+        for one in tomllib.loads(LISTED.read_text()).get("mutant", [])
+    }
+    survivors = [mutant for mutant, result in results if result == "survived"]
+    unlisted = [mutant for mutant in survivors if not listed.get(mutant)]
+    for mutant, result in results:
+        if mutant in listed and result != "survived":
+            print("listed, but now noticed:", mutant)
+    for mutant in listed:
+        lines = (line.strip() for line in (ROOT / mutant.file).read_text().splitlines())
+        if mutant.before not in "\n".join(lines):
+            print("listed, but no longer there:", mutant)
+    for mutant in unlisted:
+        print(
+            "\n[[mutant]]",
+            *(f"{name} = {json.dumps(value)}" for name, value in vars(mutant).items()),
+            sep="\n",
+        )
+    print(f"\n{'':32}{'made':>7}{'tried':>7}{'killed':>8}{'timed out':>11}{'survived':>10}")
+    for file, n in [*made.items(), ("", made.total())]:
+        found = Counter(result for mutant, result in results if mutant.file == (file or mutant.file))
+        row = f"{found['killed']:>8}{found['timed out']:>11}{found['survived']:>10}"
+        print(f"{file or 'all':32}{n:>7}{found.total():>7}{row}")
+    share = 1 - len(survivors) / len(results)
+    print(f"{share:.1%} noticed")
+    if share < KILLED_AT_LEAST or unlisted:
+        raise SystemExit(f"fewer than {KILLED_AT_LEAST:.0%} are noticed, or one that is not is not listed")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--sample", type=int, default=300)
-    parser.add_argument("--only", default="", help="mutants of files whose name has this in it")
     arguments = parser.parse_args()
-    start = time.perf_counter()
-    every: list[tuple[Path, cst.Module, Mutation, list[str]]] = []
-    for pattern, tests in TESTS.items():
-        for path in sorted((ROOT / "skneg").glob(pattern)):
-            module, changes = mutations(path)
-            every += [(path, module, change, tests) for change in changes]
-    chosen = sorted(
-        random.Random(arguments.seed).sample(range(len(every)), min(arguments.sample, len(every)))
-    )
-    mutants = [mutant(*every[i]) for i in chosen if arguments.only in str(every[i][0].relative_to(ROOT))]
-    results = try_all(mutants)
-    listed = {
-        (one["file"], one["function"], one["before"], one["after"])
-        for one in tomllib.loads(LISTED.read_text())["mutant"]
-    }
-    survivors = [one for one, result in zip(mutants, results, strict=True) if result == "survived"]
-    for one in survivors:
-        print(f"\n{'listed' if one.key in listed else 'NOT LISTED'}: {one.file} {one.function}")
-        print(f"- {one.before}\n+ {one.after}")
-    for one, result in zip(mutants, results, strict=True):
-        if one.key in listed and result != "survived":
-            print(f"\nnow {result}, take it off the list: {one.key}")
-    made = Counter(str(path.relative_to(ROOT)) for path, *_ in every)
-    print(f"\n{'file':<32} {'mutants':>8} {'tried':>6} {'killed':>7} {'timed out':>10} {'survived':>9}")
-    for file, n in made.items():
-        found = Counter(r for one, r in zip(mutants, results, strict=True) if one.file == file)
-        print(
-            f"{file:<32} {n:>8} {found.total():>6} {found['killed']:>7} {found['timed out']:>10} {found['survived']:>9}"
-        )
-    share = 1 - len(survivors) / len(mutants)
-    print(f"{share:.1%} of {len(mutants)} noticed, in {time.perf_counter() - start:.0f} s")
-    if share < KILLED_AT_LEAST or any(one.key not in listed for one in survivors):
-        raise SystemExit("too many mutants survive, or some that are not listed with a reason")
+    every = list(mutations())
+    chosen = sorted(random.Random(arguments.seed).sample(range(len(every)), arguments.sample))
+    mutants = []
+    for path, tests, module, mutation in (every[i] for i in chosen):
+        mutants.append((*applied(path, module, mutation), tests))
+    report(try_all(mutants), Counter(str(path) for path, *_ in every))
 
 
 if __name__ == "__main__":

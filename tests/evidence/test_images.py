@@ -99,7 +99,8 @@ class TestImageEvidence:
         [
             {"centre": np.zeros(3)}, {"whitener": np.eye(3)}, {"whitener": np.zeros((4, 3))},
             {"means": np.zeros((2, 3))}, {"means": np.zeros((3, 4))}, {"counts": np.ones(3, dtype=int)},
-            {"counts": np.ones((2, 1), dtype=int)}, {"counts": np.array([1, 0])}, {"counts": np.array([-1, 2])},
+            {"counts": np.ones((2, 1), dtype=int)}, {"counts": np.array([1, 0])},
+            {"counts": np.array([-1, 2])},
         ],
     )  # fmt: skip
     def test_parts_that_do_not_fit_together_are_refused(self, spoil):
