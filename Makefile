@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 GALLERY := $(filter-out index,$(basename $(notdir $(wildcard docs/gallery/*.md))))
 
-.PHONY: demo test test-slow lint docs docs-test pictures report-picture gallery package tiny benchmark clean
+.PHONY: demo test test-slow lint docs docs-test pictures report-picture gallery package tiny benchmark mutants clean
 
 demo: $(STAMP)  ## the main job on the shipped model: known from unknown images
 	$(BIN)/python examples/demo.py
@@ -52,6 +52,10 @@ package: $(STAMP)  ## wheel and sdist in dist/, looked into, and the wheel used 
 
 benchmark: $(STAMP)  ## speed and memory, and docs/performance.md from the figures; takes long
 	$(BIN)/python benchmarks/run.py
+
+mutants: $(STAMP)  ## small changes of the code, each of which a test must notice; takes half an hour
+	$(BIN)/python -m pip install --quiet --editable '.[dev,mutants]'
+	$(BIN)/python .ci/mutants.py
 
 tiny: $(STAMP)  ## rebuild the shipped model, about half an hour on 2 cores
 	$(BIN)/python -m skneg.datasets.train_tiny
