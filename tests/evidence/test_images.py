@@ -158,6 +158,7 @@ class TestCrossFit:
             ([6, 7, 1, 5], None, [3, 13, 0, 18]),
             ([6, 7, 5], np.arange(18) // 2, slice(None)),
             ([6, 7, 2], np.arange(15) // 2, slice(None)),  # one group is of two classes
+            ([6, 7, 2], np.minimum(np.arange(15) // 2, 6) + (np.arange(15) > 12), slice(None)),
             ([1] * 7, None, [0, 3, 5]),
         ],
     )

@@ -166,8 +166,12 @@ class TestInitialContext:
             initial_context(tiny_tower, PromptRecipe(n_ctx=3), torch.Generator())
 
 
-def test_all_is_random_by_the_seed_alone(data):
-    settings = {"context_init": None, "negative_init": "random", "classes_per_step": 2, "n_ctx": 3}
+@pytest.mark.parametrize("classes_per_step", [2, None])
+def test_all_is_random_by_the_seed_alone(data, classes_per_step):
+    settings = {
+        "context_init": None, "n_ctx": 3, "negative_init": "random", "train_batch_size": 3,
+        "classes_per_step": classes_per_step,
+    }  # fmt: skip
     torch.manual_seed(1)
     one = train(data, **settings)
     torch.manual_seed(2)
