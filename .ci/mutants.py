@@ -40,6 +40,7 @@ from mutmut.mutation.pragma_handling import IgnoredCode
 ROOT = Path(__file__).parents[1]
 LISTED = ROOT / "tests" / "mutants.toml"
 KILLED_AT_LEAST = 0.95
+LONGEST = 4.0  # seconds; longer tests, of sizes and of whole processes, are left out
 
 # Which files of skneg/ are changed, and which of tests/ must notice.
 TESTS = {
@@ -96,14 +97,15 @@ def applied(path: Path, module: cst.Module, mutation: Mutation) -> tuple[Mutant,
 
 
 class Watch:
-    """A plugin of pytest: quick tests come first, and each has a limit of time; keeps what they took."""
+    """A plugin of pytest: quick tests first, the longest not at all; each has a limit of time."""
 
     def __init__(self, durations: dict[str, float]) -> None:
         self.durations, self.measured = durations, {}
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
-        """Sort them."""
-        items.sort(key=lambda item: self.durations.get(item.nodeid, 0))
+        """Leave out and sort."""
+        seconds = {item: self.durations.get(item.nodeid, 0) for item in items}
+        items[:] = sorted((item for item in items if seconds[item] <= LONGEST), key=seconds.__getitem__)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: Any) -> Any:
