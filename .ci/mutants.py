@@ -107,14 +107,18 @@ class Watch:
         seconds = {item: self.durations.get(item.nodeid, 0) for item in items}
         items[:] = sorted((item for item in items if seconds[item] <= LONGEST), key=seconds.__getitem__)
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_protocol(self, item: Any) -> Any:
-        """End the process where a test takes far longer than it did, and what fixtures may take."""
+    def pytest_runtest_setup(self, item: Any) -> None:
+        """End the process where a test takes far longer than it did, and than fixtures may take."""
         signal.alarm(40 + int(20 * self.durations.get(item.nodeid, 10)))
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: Any) -> Any:
+        """Keep what it takes by itself."""
         start = time.perf_counter()
-        result = yield
-        self.measured[item.nodeid] = time.perf_counter() - start
-        return result
+        try:
+            return (yield)
+        finally:
+            self.measured[item.nodeid] = time.perf_counter() - start
 
 
 def run(copy: Path, tests: list[str], durations: dict[str, float], says: Path | None = None) -> str:
