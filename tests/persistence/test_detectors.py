@@ -295,19 +295,38 @@ def test_a_library_without_a_version_is_no_hindrance(saved, monkeypatch):
     skneg.load(saved[0])
 
 
-@pytest.mark.parametrize(("exact", "n"), [(True, 2**21 // 64), (False, 2**21 // 64 + 1)])
-def test_many_calibration_images_are_stored_in_half_precision(exact, n, tmp_path):
+@pytest.fixture(scope="module")
+def many():
+    """Calibration images that take 2 MiB, and one more."""
+    return random_unit(np.random.default_rng(0), 2**21 // 64 + 1)
+
+
+def on_images(X):
     bank = np.eye(2, 16, dtype=np.float32)
-    X = random_unit(np.random.default_rng(0), n)
-    detector = skneg.MCMDetector(text_bank=bank, class_names=["a", "b"]).fit(X)
-    assert detector.calibration_embeddings_.nbytes == n * 64
+    return skneg.MCMDetector(text_bank=bank, class_names=["a", "b"]).fit(X)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_many_calibration_images_are_stored_in_half_precision(exact, many, tmp_path):
+    X = many[1:] if exact else many
+    detector = on_images(X)
     detector.save(tmp_path / "a.skneg")
     again = skneg.load(tmp_path / "a.skneg")
-    same = (again.calibration_embeddings_ == detector.calibration_embeddings_).all()
-    assert same == exact
+    assert (again.calibration_embeddings_ == detector.calibration_embeddings_).all() == exact
     assert again.calibration_embeddings_.dtype == np.float32
     np.testing.assert_allclose(again.calibration_embeddings_, detector.calibration_embeddings_, atol=1e-3)
     assert_answers_alike(detector, again, X[:50])
+
+
+def test_those_of_members_are_stored_exactly_under_their_names(many, tmp_path):
+    members = [on_images(many), on_images(many[:999])]
+    skneg.ScoreEnsemble(members).save(tmp_path / "a.skneg")
+    again = skneg.load(tmp_path / "a.skneg")
+    for one, other in zip(members, again.detectors, strict=True):
+        np.testing.assert_array_equal(one.calibration_embeddings_, other.calibration_embeddings_)
+    assert {"detectors[0].calibration_embeddings_", "detectors[1].offset_"} & set(
+        load_file(tmp_path / "a.skneg")
+    )
 
 
 class TestSize:

@@ -188,7 +188,12 @@ def test_what_is_near_to_something_that_can_be_saved_is_told_the_way(value, way)
         there_and_back(value)
 
 
-def test_places_are_named_in_errors():
+def test_places_are_named_in_errors_and_tensors():
+    rows = np.arange(3.0)
+    values = [{"a": rows}, (rows + 1,), np.random.RandomState(0), TextBank(np.eye(2), np.eye(2), 1)]
+    _, tensors = there_and_back(values)
+    assert {name[:8] for name in tensors} == {f"value[{i}]" for i in range(4)}
+    assert "value[0]['a']" in tensors
     with pytest.raises(PersistenceError, match=r"^value\['a'\]\[1\]\[0\] is a object"):
         there_and_back({"a": [1, (object(),)]})
 
@@ -224,12 +229,11 @@ def test_float32_that_is_half_precision_takes_half_the_bytes_and_no_bit_is_lost(
 
 
 def test_two_arrays_at_one_place_get_names_of_their_own():
-    values = {"a": {1: np.arange(2)}, "b": {1: np.arange(3)}}
     writer = ValueWriter(None)
-    nodes = [writer.write(value, "here") for value in values.values()]
-    assert len(writer.tensors) == 2
+    nodes = [writer.write({1: np.arange(n)}, "here") for n in (2, 3, 4)]
+    assert list(writer.tensors) == ["here[1]", "here[1]+", "here[1]++"]
     again = [ValueReader(writer.tensors, None).read(node) for node in nodes]
-    assert [len(value[1]) for value in again] == [2, 3]
+    assert [len(value[1]) for value in again] == [2, 3, 4]
 
 
 def test_strings_that_would_not_be_read_are_not_written(monkeypatch):
@@ -237,6 +241,7 @@ def test_strings_that_would_not_be_read_are_not_written(monkeypatch):
     with pytest.raises(PersistenceError, match=r"names takes 48 bytes.*astype\(object\)"):
         ValueWriter(None).write(np.array(["abcdef", "b"]), "names")
     ValueWriter(None).write(np.array(["abcdef", "b"], dtype=object), "names")
+    ValueWriter(None).write(np.array(["abcde", "b"]), "names")
 
 
 def test_the_reader_says_which_tensors_it_used():
