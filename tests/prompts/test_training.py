@@ -298,6 +298,16 @@ def test_mini_batches_hold_every_image_once_an_epoch():
     assert len(list(batches_of(rows, rows, 10, 3, torch.Generator()))) == 3
 
 
+@pytest.mark.parametrize("size", [6, 7])
+def test_as_many_images_as_a_batch_takes_come_as_they_are(size):
+    rows, generator = torch.arange(6), torch.Generator().manual_seed(0)
+    for images, labels in batches_of(rows, rows + 1, size, 2, generator):
+        assert torch.equal(images, rows)
+        assert torch.equal(labels, rows + 1)
+    for classes, found in batches_of_classes(rows % 3, 3, 2, size - 2, 6, generator):
+        assert torch.equal(found, torch.isin(rows % 3, classes).nonzero().ravel())
+
+
 @pytest.mark.parametrize(("k", "m"), [(10, 4), (9, 3), (5, 4), (4, 3)])
 def test_every_class_is_drawn_before_any_comes_again(k, m):
     labels = torch.arange(3 * k) % k
