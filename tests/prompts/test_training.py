@@ -85,6 +85,7 @@ def test_negatives_start_at_the_learned_positive_with_noise_of_their_own(data):
 def test_negatives_may_start_at_random_or_at_a_text(data, start):
     drawn = train(data, negative_steps=0, negative_init="random", negative_noise=0.0).negative_context
     assert drawn.std() == pytest.approx(0.02, rel=0.15)
+    assert drawn.shape == (2, *start.shape)  # and not the word "random"
     text = "not a photo of a"
     written = train(data, negative_steps=0, negative_init=text, negative_noise=0.0).negative_context
     np.testing.assert_array_equal(written[0], context_from_text(data.tower, text).numpy())
