@@ -53,7 +53,7 @@ package: $(STAMP)  ## wheel and sdist in dist/, looked into, and the wheel used 
 benchmark: $(STAMP)  ## speed and memory, and docs/performance.md from the figures; takes long
 	$(BIN)/python benchmarks/run.py
 
-mutants: $(STAMP)  ## small changes of the code, each of which a test must notice; takes half an hour
+mutants: $(STAMP)  ## small changes of the code, each of which a test must notice; takes an hour
 	$(BIN)/python -m pip install --quiet --editable '.[dev,mutants]'
 	$(BIN)/python .ci/mutants.py
 

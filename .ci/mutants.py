@@ -222,7 +222,10 @@ def main() -> None:
     mutants = []
     for path, tests, module, mutation in (every[i] for i in chosen):
         mutants.append((*applied(path, module, mutation), tests))
-    report(try_all(mutants), Counter(str(path) for path, *_ in every))
+    start = time.perf_counter()
+    results = try_all(mutants)
+    print(f"\n{time.perf_counter() - start:.0f} seconds")
+    report(results, Counter(str(path) for path, *_ in every))
 
 
 if __name__ == "__main__":
