@@ -13,7 +13,7 @@ SEED ?= 0
 EXAMPLES ?= 500
 
 .PHONY: demo test test-slow test-oldest faults fuzz lint docs docs-test pictures report-picture gallery package
-.PHONY: tiny benchmark audit locks clean
+.PHONY: tiny benchmark mutants audit locks clean
 
 demo: $(STAMP)  ## the main job on the shipped model: known from unknown images
 	$(BIN)/python examples/demo.py
@@ -87,6 +87,10 @@ test-oldest: $(AUDIT)/.installed  ## all tests with the oldest packages that pyp
 	$(OLDEST)/bin/python -m pip install --quiet --requirement build/oldest.txt
 	$(OLDEST)/bin/python -m pip install --quiet --no-deps --editable .
 	$(OLDEST)/bin/python -m pytest
+
+mutants: $(STAMP)  ## small changes of the code, each of which a test must notice; takes an hour
+	$(BIN)/python -m pip install --quiet --editable '.[dev,mutants]'
+	$(BIN)/python .ci/mutants.py
 
 tiny: $(STAMP)  ## rebuild the shipped model, about half an hour on 2 cores
 	$(BIN)/python -m skneg.datasets.train_tiny

@@ -24,6 +24,7 @@ from __future__ import annotations
 import numpy as np
 
 from ._softmax import log_softmax, logsumexp, scaled
+from .errors import InputError
 
 
 def _floats(cosines: np.ndarray) -> np.ndarray:
@@ -282,6 +283,8 @@ def neglabel(
 def _grouped(cosines: np.ndarray, temperature: float, n_groups: int) -> tuple[np.ndarray, int]:
     """`_energy` of each group (n, n_groups), and how many columns a group has."""
     cosines = _floats(cosines)
+    if not 1 <= n_groups <= cosines.shape[1]:
+        raise InputError(f"n_groups={n_groups!r} must lie between 1 and the {cosines.shape[1]} negatives.")
     size = cosines.shape[1] // n_groups
     grouped = cosines[:, : size * n_groups].reshape(len(cosines), n_groups, size)
     return logsumexp(grouped, axis=2, temperature=temperature), size

@@ -107,6 +107,17 @@ class TestAgainstPlainNumpy:
             scores.neglabel(z, other[:, :11], 0.01, n_groups=2), expected, rtol=1e-6, atol=1e-9
         )
 
+    @pytest.mark.parametrize("n_groups", [1, 2, 5])
+    @pytest.mark.parametrize("temperature", [0.1, 1.0])
+    def test_interneg_compares_the_mean_mass_of_a_class_with_that_of_a_negative(
+        self, cosines, temperature, n_groups
+    ):
+        z, other = cosines
+        known, size = np.exp(z / temperature).mean(1), 11 // n_groups
+        masses = [np.exp(other[:, g * size : (g + 1) * size] / temperature).mean(1) for g in range(n_groups)]
+        expected = np.log(np.mean([known / (known + mass) for mass in masses], axis=0))
+        np.testing.assert_allclose(scores.interneg(z, other[:, :11], temperature, n_groups), expected)
+
     @pytest.mark.parametrize("temperature", TEMPERATURES)
     def test_negative_odds_is_a_difference_of_energies(self, cosines, temperature):
         z, other = cosines
@@ -133,3 +144,68 @@ class TestAgainstPlainNumpy:
         for score in (scores.eoe, scores.neglabel, scores.clipn_ctw, scores.clipn_atd, scores.lsn):
             assert np.isfinite(score(z, other[:, :7], temperature)).all(), score
         assert np.isfinite(scores.energy(z, temperature)).all()
+
+
+DEFAULTS = {
+    scores.mcm: (1.0,), scores.negprompt: (1.0,), scores.energy: (0.01,), scores.eoe: (1.0, 0.25),
+    scores.neglabel: (0.01, 1), scores.interneg: (0.01, 5), scores.local_mcm: (1.0,), scores.lsn: (0.01,),
+    scores.clipn_ctw: (0.01,), scores.clipn_atd: (0.01,), scores.negative_odds: (0.01, 0.1),
+}  # fmt: skip
+
+
+class TestEvery:
+    @pytest.fixture(params=DEFAULTS, ids=lambda score: score.__name__)
+    def call(self, request, cosines):
+        """A score, what it is given first and its parameters of their own."""
+        z, other = cosines
+        first = {scores.local_mcm: (z.reshape(10, 5, 7),), scores.negative_odds: (z, other, other[:, ::2])}
+        single = request.param in (scores.mcm, scores.energy)
+        return (
+            request.param,
+            first.get(request.param, (z,) if single else (z, other[:, :7])),
+            DEFAULTS[request.param],
+        )
+
+    def test_defaults_are_those_of_its_docstring(self, call):
+        score, given, defaults = call
+        np.testing.assert_array_equal(score(*given), score(*given, *defaults))
+        for i, value in enumerate(defaults):
+            changed = [*defaults]
+            changed[i] = 3 if type(value) is int else value * 2
+            assert (score(*given) != score(*given, *changed)).any()
+
+    def test_lists_are_taken_and_sums_are_in_float64(self, call):
+        score, given, _ = call
+        expected = score(*given, 0.1)
+        assert expected.dtype == np.float64
+        np.testing.assert_allclose(score(*(part.tolist() for part in given), 0.1), expected)
+        single = score(*(part.astype(np.float32) for part in given), 0.1)
+        assert single.dtype == np.float64
+        np.testing.assert_allclose(single, expected, rtol=1e-4, atol=1e-5)
+
+    def test_what_it_is_given_stays_as_it_is(self, call):
+        score, given, _ = call
+        before = [part.copy() for part in given]
+        score(*given)
+        for part, copy in zip(given, before, strict=True):
+            np.testing.assert_array_equal(part, copy)
+
+    @pytest.mark.parametrize("temperature", [0, -1, np.nan])
+    def test_the_temperature_must_be_positive(self, call, temperature):
+        score, given, _ = call
+        with pytest.raises(InputError, match="temperature"):
+            score(*given, temperature)
+
+
+def test_the_largest_cosine_of_lists():
+    found = scores.max_logit([[0.1, 0.3], [0.2, -0.5]])
+    assert found.tolist() == [0.3, 0.2]
+    assert scores.max_logit(np.float32([[0.5]])).dtype == np.float64
+
+
+@pytest.mark.parametrize("score", [scores.neglabel, scores.interneg])
+@pytest.mark.parametrize("n_groups", [0, 4, -1])
+def test_more_groups_than_negatives_are_refused(score, n_groups):
+    assert score(np.ones((2, 1)), np.ones((2, 3)), n_groups=3).shape == (2,)
+    with pytest.raises(InputError, match="between 1 and the 3 negatives"):
+        score(np.ones((2, 1)), np.ones((2, 3)), n_groups=n_groups)

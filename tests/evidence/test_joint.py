@@ -7,9 +7,20 @@ import numpy as np
 import pytest
 from scipy.special import logsumexp, softmax
 
-from skneg import CalibrationWarning
+from skneg import CalibrationWarning, evidence
 from skneg.errors import InputError
-from skneg.evidence import CrossFitted, JointScore
+from skneg.evidence import (
+    N_FOLDS,
+    PARTS,
+    CrossFitted,
+    ImageEvidence,
+    JointScore,
+    cross_fit,
+    groups_of_classes,
+    information,
+    posterior_weights,
+    separation,
+)
 from skneg.evidence import _joint as module
 
 from .data import clusters
@@ -53,6 +64,7 @@ class TestJointScore:
         top = p.max(axis=1)
         parts = np.stack([text, (p * G).sum(axis=1), np.log(top / (1 - top))], axis=1)
         np.testing.assert_allclose(joint.parts(logits, text, G), parts, atol=1e-8)
+        assert PARTS == ("text", "images", "clarity")  # as tables and explanations name them
         expected = (joint.weights * (parts - joint.centres) / joint.scales).sum(axis=1)
         np.testing.assert_allclose(joint.score(parts), expected)
 
@@ -131,6 +143,179 @@ class TestJointScore:
         assert part.shape == (2, 16)
 
 
+def texts(k, n, seed=5):
+    """Text logits and scores of n images, and those without a class: what `JointScore.fit` asks for."""
+    rng = np.random.default_rng(seed)
+    logits, text = rng.normal(size=(n, k)), rng.normal(3, 2, size=n)
+
+    def text_of(rows, struck_out=None):
+        return logits[rows], text[rows] if struck_out is None else text[rows] - 1 - 0.3 * struck_out
+
+    return text_of
+
+
+class TestFitByHand:
+    """Every figure of a fit from its formula."""
+
+    @pytest.mark.parametrize(
+        ("counts", "groups"),
+        [
+            ([6, 7, 5], None),
+            ([4, 4, 1, 3], None),
+            ([2, 2, 3], None),
+            ([6, 7], None),
+            ([6, 8, 4], np.arange(18) // 2),
+            ([9], None),
+            ([2, 1, 1], None),
+            ([1, 1, 1], None),
+        ],
+    )
+    @pytest.mark.parametrize("with_text", [True, False])
+    @pytest.mark.filterwarnings("ignore:each class has one image")
+    def test_all(self, counts, groups, with_text):
+        X, y = clusters(counts, d=8, spread=0.8)
+        n, k = len(y), len(counts)
+        text_of = texts(k, n)
+        joint, rows, honest, kept = JointScore.fit(
+            X,
+            y,
+            [f"c{c}" for c in range(k)],
+            np.random.RandomState(2),
+            text_of if with_text else None,
+            groups,
+        )
+        assert joint.names == [f"c{c}" for c in range(k)]
+        rng = np.random.RandomState(2)
+        evidence = cross_fit(X, y, np.arange(n), rng, groups)
+        logits, text = text_of(np.arange(n)) if with_text else (np.zeros((n, k)), np.zeros(n))
+        knows = information(logits, y) if with_text and k > 1 else 0
+        measured = [text.mean(), text.std()]
+        own = evidence[np.arange(n), y]
+        few = not np.isfinite(own).any()
+        expected_rows = np.arange(n) if few else np.flatnonzero(np.isfinite(own))
+        np.testing.assert_array_equal(rows, expected_rows)
+        y, evidence, logits, text = y[rows], evidence[rows], logits[rows], text[rows]
+        number = np.arange(len(rows))
+
+        # Half-way between own classes and the best of the others.
+        others = np.where(np.isnan(evidence), -np.inf, evidence)
+        others[number, y] = -np.inf
+        best = others.max(axis=1)
+        sides = [side[np.isfinite(side)] for side in (evidence[number, y], best)]
+        neutral = np.mean([side.mean() for side in sides if len(side)]) if any(map(len, sides)) else 0
+        assert joint.neutral == pytest.approx(neutral)
+        evidence = np.where(np.isnan(evidence) | few, neutral, evidence).astype(np.float16).astype(np.float64)
+        np.testing.assert_array_equal(kept.evidence, evidence.astype(np.float32))
+        assert kept.evidence.dtype == np.float32
+        np.testing.assert_array_equal(kept.embeddings, X[rows])
+        np.testing.assert_array_equal(
+            joint.images.means, ImageEvidence.of(*clusters(counts, d=8, spread=0.8)).means
+        )
+
+        # Trust in what few images say.
+        honest_images = 0 if few else len(rows)
+        trust, trust_in_text = honest_images / (honest_images + 5), n / (n + 5)
+        a, l = (1, 4) if few or k == 1 else posterior_weights(logits, evidence, y)  # noqa: E741
+        np.testing.assert_allclose(joint.posterior, [a, l])
+        shares = [knows, 0.5, 0]
+        if not few and k > 1:
+            shares[1] = trust * information(evidence, y) + (1 - trust) * 0.5
+            shares[2] = trust * information(a * logits + l * evidence, y)
+        odds = np.sqrt(np.array(shares) / (1 - np.array(shares)))
+        weights = np.array([*odds[:2] / odds[:2].max(), shares[2] / 2]) if odds[:2].max() else [0, 1, 0]
+
+        parts = replace(joint, centres=np.zeros(3)).parts(logits, text, evidence)
+        usual = np.log([2, 0.35, 2])
+        spread = np.log(np.maximum([measured[1], *parts.std(axis=0)[1:]], 0.05))
+        trusts = np.array([trust_in_text, trust, trust])
+        np.testing.assert_allclose(joint.scales, np.exp(trusts * spread + (1 - trusts) * usual))
+        np.testing.assert_allclose(joint.centres, [measured[0], *parts.mean(axis=0)[1:]])
+
+        # Known images against themselves without their class, in the share of folds that say so.
+        share = (np.minimum(groups_of_classes(clusters(counts)[1], groups), N_FOLDS).mean() - 2) / (
+            N_FOLDS - 2
+        )
+        if with_text and k > 1 and not few and share > 0:
+
+            def without(gone):
+                left = [np.delete(np.arange(k), c) for c in gone]
+                narrow = [np.stack([part[i, left[i]] for i in number]) for part in (logits, evidence)]
+                score = text_of(rows, gone)[1]
+                of_rest = replace(joint, centres=np.zeros(3)).parts(narrow[0], score, narrow[1])
+                return (of_rest - joint.centres) / joint.scales
+
+            another = (y + rng.randint(1, k, len(y))) % k
+            weights[:2] += share * separation(without(another), without(y))[:2]
+            weights[:2] /= weights[:2].max()
+        np.testing.assert_allclose(joint.weights, weights, rtol=1e-6)
+
+        of_all = joint.score(joint.parts(logits, text, evidence))
+        of_own = joint.score(joint.class_parts(joint.parts(logits, text, evidence), logits, evidence))[
+            number, y
+        ]
+        np.testing.assert_allclose(honest, np.stack([of_all, of_own], axis=1), rtol=1e-6)
+
+    def test_scales_have_a_floor(self):
+        X, y = clusters([20, 20], spread=1e-3)
+        joint, *_ = JointScore.fit(
+            X,
+            y,
+            ["a", "b"],
+            np.random.RandomState(0),
+            lambda rows, _=None: (np.eye(2)[y[rows]], np.zeros(len(rows))),
+        )
+        assert joint.scales[0] == pytest.approx(np.exp((40 * np.log(0.05) + 5 * np.log(2)) / 45))
+
+    def test_parts_of_each_class_by_hand(self):
+        joint, *_ = fit(*clusters([5, 5, 5]))
+        rng = np.random.default_rng(3)
+        logits, text, G = rng.normal(size=(4, 3)), rng.normal(size=4), rng.normal(size=(4, 3))
+        G[1, 2] = np.nan
+        p = softmax(joint.logits(logits, G), axis=1)
+        found = joint.class_parts(joint.parts(logits, text, G), logits, G)
+        np.testing.assert_allclose(found[..., 0], text[:, None] + np.log(softmax(logits, axis=1)))
+        np.testing.assert_allclose(found[..., 1], np.where(np.isnan(G), joint.centres[1], G))
+        np.testing.assert_allclose(found[..., 2], np.log(p / (1 - p)))
+        one = joint.class_parts(np.ones((2, 3)), np.zeros((2, 1)), np.zeros((2, 1)))
+        np.testing.assert_allclose(one, [[[1, 0, joint.centres[2]]]] * 2)
+        sure = joint.class_parts(np.zeros((1, 3)), np.array([[0.0, 9e3, 0]]), np.zeros((1, 3)))
+        assert np.isfinite(sure).all()
+
+    def test_the_posterior_is_that_of_weighted_logits(self):
+        joint, *_ = fit(*clusters([5, 5, 5]))
+        a, l = joint.posterior  # noqa: E741
+        found = joint.logits(np.array([[1.0, 2, 3]]), np.array([[4.0, np.nan, 6]]))
+        np.testing.assert_allclose(found, [[a + 4 * l, 2 * a + joint.neutral * l, 3 * a + 6 * l]])
+
+
+class TestAdd:
+    @pytest.mark.parametrize("groups", [None, np.array([0, 0, 1, 2, 3])])
+    def test_old_images_keep_their_evidence_and_new_ones_get_theirs(self, groups):
+        joint, _, _, seen = fit(*clusters([5, 6]))
+        Z = clusters([5], seed=3)[0]
+        names = ["new", "new", "c0", "c1", "alone"]
+        own = np.array([2, 2, 0, 1, 3])
+        images, evidence = joint.images.add(Z, own, groups)
+        more, kept, rows = joint.add(Z, names, seen, groups)
+        assert more.names == ["c0", "c1", "new", "alone"]
+        assert rows.tolist() == ([0, 1, 2, 3] if groups is None else [2, 3])
+        np.testing.assert_array_equal(more.images.means, images.means)
+        assert more.weights is joint.weights
+        np.testing.assert_array_equal(kept.embeddings, np.concatenate([seen.embeddings, Z[rows]]))
+        old = images(seen.embeddings)
+        old[:, :2] = seen.evidence
+        expected = np.concatenate([old, evidence[rows]]).astype(np.float16).astype(np.float32)
+        np.testing.assert_array_equal(kept.evidence, expected)
+        assert kept.evidence.dtype == np.float32
+
+    def test_images_that_taught_nothing_get_evidence_of_all_classes(self):
+        joint, *_ = fit(*clusters([5, 6]))
+        Z, seen = clusters([2], seed=3)[0], clusters([3], seed=4)[0]
+        more, kept, rows = joint.add(Z, ["c0", "new"], seen)
+        assert rows.tolist() == [0]
+        np.testing.assert_allclose(kept.evidence[:3], more.images(seen), atol=2e-2)
+
+
 def test_false_rejections_are_about_the_promised_share():
     rejected = []
     for seed in range(40):
@@ -181,3 +366,7 @@ def test_parts_that_do_not_fit_together_are_refused(spoil):
         replace(joint, **spoil)
     with pytest.raises(InputError, match="a row for each image"):
         replace(cross_fitted, evidence=np.zeros((3, 2)))
+
+
+def test_every_name_that_is_promised_is_there():
+    assert all(hasattr(evidence, name) for name in evidence.__all__)

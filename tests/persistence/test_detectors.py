@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import pickle
+import platform
 import random
 import signal
 import stat
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import time
 import tracemalloc
+from importlib import metadata
 from pathlib import Path
 
 import joblib
@@ -28,9 +30,9 @@ from skneg.backbone._tiny import WEIGHTS_NAME
 from skneg.bank import TextBank
 from skneg.base import OpenSetDetector
 from skneg.errors import InputError, InputTypeError, PersistenceError, SknegError
-from skneg.persistence import read_header
+from skneg.persistence import _detectors, read_header
 
-from ..conftest import KNOWN, STRANGE
+from ..conftest import KNOWN, STRANGE, random_unit
 from ..test_common import BY_IMAGES, EXCUSED, LOCAL, NAMES, OWN_PROMPTS, PIXELS, make_detector, words_for
 from .conftest import assert_answers_alike, forge, sha256, with_bank
 
@@ -248,6 +250,83 @@ def test_only_where_and_how_to_compute_can_be_replaced(saved):
         skneg.load(path, contamination=0.1)
     with pytest.raises(InputError, match="no detector with a parameter 'no_encoder'"):
         skneg.load(path, no_encoder="x")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"model": "other"}, {"pretrained": "weights"}, {"device": "cpu"}, {"precision": "bf16"},
+        {"batch_size": 3}, {"verbose": True}, {"model": "other", "pretrained": "weights"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_is_replaced_is_so_and_the_rest_stays(given, saved):
+    path, detector, X = saved
+    again = skneg.load(path, **given)
+    assert {name: getattr(again, name) for name in given} == given
+    before, after = (
+        repr({k: v for k, v in one.get_params().items() if k not in given}) for one in (detector, again)
+    )
+    assert before == after
+    assert_answers_alike(detector, again, X)
+
+
+def test_another_model_has_no_weights_of_the_old_one(tmp_path):
+    detector, _ = with_bank(["cat", "dog"], pretrained="weights")
+    detector.save(tmp_path / "a.skneg")
+    assert skneg.load(tmp_path / "a.skneg").pretrained == "weights"
+    assert skneg.load(tmp_path / "a.skneg", model="other").pretrained is None
+
+
+def test_the_versions_that_wrote_it_are_recorded(saved):
+    versions = read_header(saved[0])["versions"]
+    libraries = ("numpy", "scikit-learn", "safetensors", "torch", "open_clip_torch")
+    expected = {name: metadata.version(name) for name in libraries}
+    assert versions == {**expected, "skneg": skneg.__version__, "python": platform.python_version()}
+
+
+def test_a_library_without_a_version_is_no_hindrance(saved, monkeypatch):
+    def version(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(_detectors, "version", version)
+    saved[1].save(saved[0])
+    assert read_header(saved[0])["versions"]["torch"] is None
+    skneg.load(saved[0])
+
+
+@pytest.fixture(scope="module")
+def many():
+    """Calibration images that take 2 MiB, and one more."""
+    return random_unit(np.random.default_rng(0), 2**21 // 64 + 1)
+
+
+def on_images(X):
+    bank = np.eye(2, 16, dtype=np.float32)
+    return skneg.MCMDetector(text_bank=bank, class_names=["a", "b"]).fit(X)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_many_calibration_images_are_stored_in_half_precision(exact, many, tmp_path):
+    X = many[1:] if exact else many
+    detector = on_images(X)
+    detector.save(tmp_path / "a.skneg")
+    again = skneg.load(tmp_path / "a.skneg")
+    assert (again.calibration_embeddings_ == detector.calibration_embeddings_).all() == exact
+    assert again.calibration_embeddings_.dtype == np.float32
+    np.testing.assert_allclose(again.calibration_embeddings_, detector.calibration_embeddings_, atol=1e-3)
+    assert_answers_alike(detector, again, X[:50])
+
+
+def test_those_of_members_are_stored_exactly_under_their_names(many, tmp_path):
+    members = [on_images(many), on_images(many[:999])]
+    skneg.ScoreEnsemble(members).save(tmp_path / "a.skneg")
+    again = skneg.load(tmp_path / "a.skneg")
+    for one, other in zip(members, again.detectors, strict=True):
+        np.testing.assert_array_equal(one.calibration_embeddings_, other.calibration_embeddings_)
+    assert {"detectors[0].calibration_embeddings_", "detectors[1].offset_"} & set(
+        load_file(tmp_path / "a.skneg")
+    )
 
 
 class TestSize:

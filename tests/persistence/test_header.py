@@ -1,6 +1,7 @@
 import pytest
 
 import skneg
+from skneg import persistence
 from skneg.errors import InputTypeError, PersistenceError
 from skneg.persistence import read_header
 from skneg.persistence._header import FORMAT, read_file
@@ -21,3 +22,8 @@ def test_what_is_no_file_is_refused(tmp_path):
         read_header(tmp_path / "nothing.skneg")
     with pytest.raises(InputTypeError):
         read_header(3)
+
+
+def test_every_name_that_is_promised_is_there():
+    assert sorted(persistence.__all__) == dir(persistence)
+    assert all(callable(getattr(persistence, name)) for name in persistence.__all__)

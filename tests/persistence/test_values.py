@@ -1,6 +1,7 @@
 """Values as JSON and tensors, and back."""
 
 import json
+from collections import OrderedDict, namedtuple
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from skneg.persistence._values import ValueReader, ValueWriter, check_finite
 from skneg.prompts import CoOpRecipe
 
 from .conftest import sha256
+
+Pair = namedtuple("Pair", "one other")
 
 
 def there_and_back(value):
@@ -96,6 +99,114 @@ def test_a_mapped_array_comes_back_as_one_in_memory(tmp_path):
     np.testing.assert_array_equal(again, np.arange(4.0))
 
 
+@pytest.mark.parametrize("kind", "?bhilBHILefd")
+def test_scalars_of_numpy_come_back_as_what_they_were(kind):
+    value = np.dtype(kind).type(1)
+    again, _ = there_and_back({"it": value, "in a list": [value, np.str_("x")]})
+    assert type(again["it"]) is type(again["in a list"][0]) is type(value)
+    assert type(again["in a list"][1]) is np.str_
+    assert again["it"] == value
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_integers_are_written_up_to_a_size(sign):
+    largest = sign * (2**4096 - 1)
+    assert there_and_back(largest)[0] == largest
+    with pytest.raises(PersistenceError, match="an int of 4097 bits"):
+        there_and_back(sign * 2**4096)
+
+
+def test_lists_are_written_up_to_a_depth():
+    def nested(depth):
+        return [nested(depth - 1)] if depth else 0
+
+    writer = ValueWriter(None)
+    assert writer.write(nested(99), "it") == nested(99)
+    endless = []
+    endless.append(endless)
+    for value in (nested(100), endless, {"a": endless}, (endless,)):
+        with pytest.raises(PersistenceError, match="100 levels deep"):
+            writer.write(value, "it")
+    assert writer.write(nested(99), "it") == nested(99)  # what was refused has left nothing behind
+
+
+def test_arrays_come_back_in_their_order_in_memory():
+    whole = np.arange(24.0).reshape(2, 3, 4)
+    for array in (
+        whole,
+        whole.T,
+        whole[0],
+        whole[0].T,
+        whole[:, 0, :].T,
+        whole[:, ::2, ::2],
+        whole[:1, :, 0],
+    ):
+        again, tensors = there_and_back(array)
+        np.testing.assert_array_equal(again, array, strict=True)
+        assert all(tensor.flags.c_contiguous for tensor in tensors.values())
+        if array.flags.f_contiguous or array.flags.c_contiguous:
+            assert again.strides == array.strides
+
+
+def test_booleans_and_wide_numbers_of_arrays():
+    for array in (np.array([True]), np.arange(3, dtype=np.uint8), np.arange(3, dtype=np.float64)):
+        np.testing.assert_array_equal(there_and_back(array)[0], array, strict=True)
+    for array in (np.ones(2, dtype=np.longdouble), np.array([b"x"]), np.array(["2020-01-01"], dtype="M8[D]")):
+        with pytest.raises(PersistenceError, match="^value is an array of "):
+            there_and_back(array)
+
+
+def test_halved_arrays_are_read_in_their_own_type():
+    for kind in (np.float32, np.float64):
+        values = np.random.default_rng(0).normal(size=(2, 3)).astype(kind)
+        writer = ValueWriter(None)
+        node = writer.write_halved(values, "it")
+        assert [tensor.dtype for tensor in writer.tensors.values()] == [np.float16]
+        again = ValueReader(writer.tensors, None).read(node)
+        np.testing.assert_array_equal(again, values.astype(np.float16).astype(kind), strict=True)
+
+
+@pytest.mark.parametrize(
+    "value", [np.random.mtrand._rand, np.random.RandomState(np.random.PCG64(0)), np.random.default_rng(0)]
+)
+def test_other_states_of_randomness_are_refused(value):
+    with pytest.raises(PersistenceError, match=r"set it to None or a seed|RandomState\(seed\)"):
+        there_and_back(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "way"),
+    [
+        (np.ma.array([1.0]), r"x.filled"), (np.ones(2).view(np.recarray), r"np.asarray\(x\)"),
+        ({1, 2}, r"sorted\(x\)"),
+        (frozenset(), r"sorted\(x\)"), (OrderedDict(), r"dict\(x\)"), (Pair(1, 2), r"list\(x\)"),
+        (object(), r"can be saved\.$"),
+    ],
+)  # fmt: skip
+def test_what_is_near_to_something_that_can_be_saved_is_told_the_way(value, way):
+    with pytest.raises(PersistenceError, match=f"^value is a {type(value).__name__},.*{way}"):
+        there_and_back(value)
+
+
+def test_places_are_named_in_errors_and_tensors():
+    rows = np.arange(3.0)
+    values = [{"a": rows}, (rows + 1,), np.random.RandomState(0), TextBank(np.eye(2), np.eye(2), 1)]
+    _, tensors = there_and_back(values)
+    assert {name[:8] for name in tensors} == {f"value[{i}]" for i in range(4)}
+    assert "value[0]['a']" in tensors
+    with pytest.raises(PersistenceError, match=r"^value\['a'\]\[1\]\[0\] is a object"):
+        there_and_back({"a": [1, (object(),)]})
+
+
+def test_strings_of_any_shape_and_width():
+    for array in (
+        np.array([["a", "bcd"], ["", "é"]]), np.empty((0, 2), dtype="<U7"), np.array("one"),
+        np.array([[], [1, "x"]], dtype=object), np.array([["a", None], [1.5, "b"]], dtype=object),
+    ):  # fmt: skip
+        again, _ = there_and_back(array)
+        np.testing.assert_array_equal(again, array, strict=True)
+
+
 def test_banks_and_captioned_images_survive():
     rng = np.random.default_rng(0)
     bank = TextBank(*(rng.normal(size=(n, 5)).astype(np.float32) for n in (2, 4)), 2)
@@ -118,12 +229,11 @@ def test_float32_that_is_half_precision_takes_half_the_bytes_and_no_bit_is_lost(
 
 
 def test_two_arrays_at_one_place_get_names_of_their_own():
-    values = {"a": {1: np.arange(2)}, "b": {1: np.arange(3)}}
     writer = ValueWriter(None)
-    nodes = [writer.write(value, "here") for value in values.values()]
-    assert len(writer.tensors) == 2
+    nodes = [writer.write({1: np.arange(n)}, "here") for n in (2, 3, 4)]
+    assert list(writer.tensors) == ["here[1]", "here[1]+", "here[1]++"]
     again = [ValueReader(writer.tensors, None).read(node) for node in nodes]
-    assert [len(value[1]) for value in again] == [2, 3]
+    assert [len(value[1]) for value in again] == [2, 3, 4]
 
 
 def test_strings_that_would_not_be_read_are_not_written(monkeypatch):
@@ -131,6 +241,7 @@ def test_strings_that_would_not_be_read_are_not_written(monkeypatch):
     with pytest.raises(PersistenceError, match=r"names takes 48 bytes.*astype\(object\)"):
         ValueWriter(None).write(np.array(["abcdef", "b"]), "names")
     ValueWriter(None).write(np.array(["abcdef", "b"], dtype=object), "names")
+    ValueWriter(None).write(np.array(["abcde", "b"]), "names")
 
 
 def test_the_reader_says_which_tensors_it_used():
