@@ -347,6 +347,14 @@ def test_a_class_of_two_among_single_images_does_not_switch_text_off():
     assert joint.weights[0] > 0.5
 
 
+def test_evidence_that_is_missing_has_no_part_in_the_neutral_one():
+    nothing = np.nan
+    evidence = np.array([[1.0, nothing, 3.0], [nothing, 5.0, 2.0], [9.0, 1.0, nothing]])
+    # Own: 1, 5, none. Best of the others: 3, 2, 9.
+    assert module._neutral(evidence, np.array([0, 1, 2])) == np.mean([np.mean([1, 5]), np.mean([3, 2, 9])])
+    assert module._neutral(np.full((2, 2), nothing), np.array([0, 1])) == 0
+
+
 def test_embeddings_of_another_width_are_refused():
     joint, *_ = fit(*clusters([4, 4]))
     with pytest.raises(InputError, match="5 columns, those of fit had 16"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
 import tempfile
 from collections.abc import Callable, Iterator
@@ -122,8 +123,6 @@ def bad_images(folder: Path) -> dict[str, Any]:
 
 @cache
 def no_files(folder: Path) -> list[Path]:
-    import os
-
     place = folder / "no files"
     place.mkdir()
     os.mkfifo(place / "a pipe")

@@ -85,9 +85,11 @@ def test_who_shares_a_random_state_shares_it_again():
     assert third is not one
 
 
-def test_numbers_of_another_byte_order_are_the_same_numbers():
-    swapped = np.array([1.5, -2], dtype=">f4")
+@pytest.mark.parametrize("numbers", [[1.5, -2], [1.1, -2], [1e300, 3]])
+def test_numbers_of_another_byte_order_are_the_same_numbers(numbers):
+    swapped = np.array(numbers, dtype=">f8" if numbers[0] > 1e30 else ">f4")
     (again, twin), tensors = there_and_back([swapped, swapped])
+    assert all(tensor.dtype.isnative for tensor in tensors.values())
     np.testing.assert_array_equal(again, swapped)
     assert again is twin
     assert len(tensors) == 1
@@ -222,7 +224,10 @@ def test_banks_and_captioned_images_survive():
 def test_float32_that_is_half_precision_takes_half_the_bytes_and_no_bit_is_lost():
     whole = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
     rounded = whole.astype(np.float16).astype(np.float32)
-    for array, stored in ((rounded, np.float16), (whole, np.float32), (np.float32([1e6]), np.float32)):
+    for array, stored in (
+        (rounded, np.float16), (rounded[:1, 0], np.float16),
+        (whole, np.float32), (np.float32([1e6]), np.float32),
+    ):  # fmt: skip
         again, tensors = there_and_back(array)
         assert [tensor.dtype for tensor in tensors.values()] == [stored]
         np.testing.assert_array_equal(again, array, strict=True)

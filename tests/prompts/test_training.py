@@ -104,6 +104,9 @@ def test_one_stage_takes_the_steps_of_the_longer_one(data, steps, n):
     joint = train(data, one_stage=True, positive_steps=positive, negative_steps=negative)
     assert len(joint.history["joint/total"]) == n
     assert {name.partition("/")[0] for name in joint.history} == {"joint"}
+    epochs = {"step_unit": "epochs", "train_batch_size": 4}  # of two steps
+    joint = train(data, one_stage=True, positive_steps=positive, negative_steps=negative, **epochs)
+    assert len(joint.history["joint/total"]) == 2 * n
 
 
 def test_one_stage_starts_negatives_at_the_positive_and_minimises_the_terms_of_both(data, start):
