@@ -207,7 +207,7 @@ def check_seed(random_state: Any) -> np.random.RandomState:
 
     try:
         return check_random_state(random_state)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:  # TypeError: its message breaks on a tuple
         raise InputError(f"random_state={random_state!r} cannot seed anything: {error}") from error
 
 

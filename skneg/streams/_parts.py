@@ -22,6 +22,8 @@ def parts(source: Any, size: int) -> Iterator[Any]:
     InputTypeError, InputError
         If the source is nothing that holds or gives images or embeddings; when it is first asked.
     """
+    if hasattr(source, "tocsr"):  # sparse rows are refused, but not every kind has rows
+        source = source.tocsr()
     if _is_block(source):
         yield from _pieces(source, size)
     elif _gives_items(source):

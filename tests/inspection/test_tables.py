@@ -52,9 +52,10 @@ def test_it_prints_and_frames_all_words(mcm, negprompt):
 
 
 def test_frames_without_pandas_say_what_to_install(mcm, embedded, monkeypatch):
+    explained = mcm.explain(embedded[0][:1])
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(MissingDependencyError, match="pip install pandas"):
-        mcm.explain(embedded[0][:1]).to_frame()
+        explained.to_frame()
 
 
 def test_a_printed_table_is_aligned_and_says_how_much_it_hides():
