@@ -1,9 +1,10 @@
-"""Evidence that scores have become smaller, which may be looked at after every one: a conformal test martingale.
+"""Evidence that scores have become smaller, to be looked at after every one: a conformal test martingale.
 
 References
 ----------
 .. [1] Vovk, Gammerman and Shafer, "Algorithmic Learning in a Random World", 2005.
-.. [2] Vovk et al., "Retrain or not retrain: conformal test martingales for change-point detection", COPA 2021.
+.. [2] Vovk et al., "Retrain or not retrain: conformal test martingales for change-point detection",
+   COPA 2021.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ class Martingale:
     Each new score gets a p-value among all that were there before it, the reference and the stream. While
     the claim holds, these are independent and uniform, and the money of whoever bets against them is a
     martingale: the chance that it is ever multiplied by 1 / a, however long the stream is and whenever one
-    looks, is at most a (Ville's inequality). It grows where scores are smaller than before. Bettors that bet on
-    shares from 1 % to all of the images share the money, and start again and again [2]_.
+    looks, is at most a (Ville's inequality). It grows where scores are smaller than before. Bettors that
+    bet on shares from 1 % to all of the images share the money, and start again and again [2]_.
 
     Parameters
     ----------
@@ -83,17 +84,30 @@ class Martingale:
         log_evidence : ndarray of shape (n,), float64
             The logarithm of the money after each.
         """
-        values = np.asarray(scores, dtype=np.float64)
-        values = check_scores(values, "scores") if values.size else values.reshape(-1)
+        values = check_scores(scores, "scores") if np.size(scores) else np.empty(0)
         p_values, evidence = np.empty(len(values)), np.empty(len(values))
         draws = 1 - self._random.random_sample(len(values))  # above 0, as p-values must be
         for row, (score, draw) in enumerate(zip(values.tolist(), draws.tolist(), strict=True)):
             first, last = bisect_left(self._seen, score), bisect_right(self._seen, score)
             p_values[row] = p = (first + draw * (last - first + 1)) / (len(self._seen) + 1)
             insort(self._seen, score)
-            money = self._money * (1 - self._shares + self._shares * self._powers * p ** (self._powers - 1))
+            money = self._money * self._bets(p)
             total = money.sum()
             self._money = (1 - _RESTART) * money / total + _RESTART / len(money)
             self.log_evidence += float(np.log(total))
             evidence[row] = self.log_evidence
         return p_values, evidence
+
+    def onset(self, p_values: np.ndarray) -> int:
+        """From which of the p-values on there is a change, taking that there is one until their end.
+
+        The beginning of the stretch, up to the end, on which one of the bettors has won most.
+        """
+        won = np.cumsum(np.log(self._bets(p_values[:, None])), axis=0)
+        won = np.vstack([np.zeros(won.shape[1]), won])
+        best = int(np.argmax(won[-1] - won.min(axis=0)))
+        return int(len(p_values) - np.argmin(won[::-1, best]))
+
+    def _bets(self, p: Any) -> Any:
+        """What each bettor's money is multiplied by."""
+        return 1 - self._shares + self._shares * self._powers * p ** (self._powers - 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -11,6 +12,7 @@ from scipy.stats import beta
 
 from .._forks import ForkLock
 from .._utils import check_between
+from ..errors import InputError
 from ..inspection._tables import _frame
 from ._martingale import Martingale
 
@@ -24,7 +26,7 @@ class Alarm:
     row : int
         The image at which it went off, counted from 0.
     since : int
-        The image from which on the evidence has grown: a guess at when the change came.
+        The image from which on they have changed, most likely.
     rows : ndarray of shape (m,), int
         Rejected images from then on, the most unusual first: those that made the alarm.
     items : list or None
@@ -92,11 +94,19 @@ class DriftMonitor:
         self._lock = ForkLock()
         self.reset()
 
+    def __getstate__(self) -> dict[str, Any]:
+        with self._lock.held():
+            return {name: value for name, value in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lock=ForkLock())
+
     def reset(self) -> Self:
         """Begin anew, such as after an alarm whose cause is known."""
         with self._lock.held():
             self._martingale = Martingale(self.detector.calibration_scores_, self.random_state)
-            self.scores_ = self.decisions_ = self.p_values_ = self.log_evidence_ = np.empty(0)
+            # They grow in place: a service looks at one image at a time.
+            self._scores, self._p_values, self._evidence = array("d"), array("d"), array("d")
             self.alarm_: Alarm | None = None
             self._items: list[Any] | None = []
         return self
@@ -123,18 +133,41 @@ class DriftMonitor:
         items : sequence of length n, optional
             What to call the images, such as their paths.
         """
+        if items is not None and len(items) != np.size(scores):
+            raise InputError(f"there are {np.size(scores)} scores and {len(items)} items; give one for each.")
         with self._lock.held():
-            begin = len(self.scores_)
+            begin = len(self._scores)
             p_values, evidence = self._martingale.update(scores)
-            self.scores_ = np.append(self.scores_, scores)
-            self.decisions_ = self.scores_ - self.detector.offset_
-            self.p_values_ = np.append(self.p_values_, p_values)
-            self.log_evidence_ = np.append(self.log_evidence_, evidence)
-            self._items = None if items is None or self._items is None else [*self._items, *items]
+            for column, values in (
+                (self._scores, np.asarray(scores, dtype=np.float64)),
+                (self._p_values, p_values),
+                (self._evidence, evidence),
+            ):
+                column.extend(values.tolist())
+            if items is None:
+                self._items = None
+            elif self._items is not None:
+                self._items.extend(items)
             above = np.flatnonzero(evidence >= -np.log(self.false_alarm))
             if self.alarm_ is None and len(above):
                 self.alarm_ = self._alarm(begin + int(above[0]))
         return self
+
+    @property
+    def scores_(self) -> np.ndarray:
+        return np.array(self._scores)
+
+    @property
+    def decisions_(self) -> np.ndarray:
+        return self.scores_ - self.detector.offset_
+
+    @property
+    def p_values_(self) -> np.ndarray:
+        return np.array(self._p_values)
+
+    @property
+    def log_evidence_(self) -> np.ndarray:
+        return np.array(self._evidence)
 
     def share_rejected(self, last: int | None = None, confidence: float = 0.95) -> tuple[float, float, float]:
         """The share of images that the detector rejects, with its interval.
@@ -172,7 +205,7 @@ class DriftMonitor:
     def to_prometheus(self, prefix: str = "skneg") -> str:
         """The counts, the evidence and the alarm in the text format of Prometheus."""
         figures = {
-            "images_total": ("counter", "Images answered", len(self.scores_)),
+            "images_total": ("counter", "Images answered", len(self._scores)),
             "rejected_total": ("counter", "Images rejected as unknown", int((self.decisions_ < 0).sum())),
             "drift_log_evidence": (
                 "gauge",
@@ -183,16 +216,19 @@ class DriftMonitor:
         }
         lines = []
         for name, (kind, told, value) in figures.items():
-            lines += [f"# HELP {prefix}_{name} {told}.", f"# TYPE {prefix}_{name} {kind}", f"{prefix}_{name} {value}"]
+            lines += [
+                f"# HELP {prefix}_{name} {told}.",
+                f"# TYPE {prefix}_{name} {kind}",
+                f"{prefix}_{name} {value}",
+            ]
         return "\n".join(lines) + "\n"
 
     def _alarm(self, row: int) -> Alarm:
-        before = np.concatenate([[0.0], self.log_evidence_[: row + 1]])
-        # The last time that the evidence was at its lowest, before it rose to the alarm.
-        since = int(np.flatnonzero(before == before.min())[-1])
+        since = self._martingale.onset(self.p_values_[: row + 1])
         rows = np.arange(since, row + 1)
-        rows = rows[self.decisions_[rows] < 0]
-        rows = rows[np.argsort(self.scores_[rows], kind="stable")]
+        scores = self.scores_[rows]
+        order = np.argsort(scores, kind="stable")
+        rows = rows[order[scores[order] < self.detector.offset_]]
         return Alarm(row, since, rows, None if self._items is None else [self._items[i] for i in rows])
 
 
