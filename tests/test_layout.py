@@ -36,7 +36,7 @@ FLOORS = [
     ["images", "vocabulary", "bank", "scores", "backbone"],
     ["threshold", "_state"],
     ["evidence", "cache", "encoder", "datasets", "prompts", "words", "metrics", "model_selection"],
-    ["persistence", "inspection", "streams"],
+    ["persistence", "inspection", "streams", "monitoring"],
     [
         "_doubts",
         "_naming",

@@ -1,0 +1,126 @@
+import copy
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from skneg import CLIPImageEncoder, KNNDetector
+from skneg.datasets import make_scenes
+from skneg.errors import InputError
+from skneg.monitoring import DriftMonitor
+
+from ..conftest import KNOWN, STRANGE
+
+
+@pytest.fixture(scope="module")
+def detector(embedded):
+    return KNNDetector().fit(*embedded)
+
+
+@pytest.fixture(scope="module")
+def streams():
+    encode = CLIPImageEncoder(model="skneg-tiny").transform
+    known = encode(make_scenes(300, shapes=KNOWN, random_state=7)[0])
+    return known, encode(make_scenes(60, shapes=STRANGE, random_state=8)[0])
+
+
+def test_known_images_make_no_alarm_and_others_do(detector, streams):
+    known, strange = streams
+    monitor = DriftMonitor(detector).update(known)
+    assert monitor.alarm_ is None
+    np.testing.assert_array_equal(monitor.scores_, detector.score_samples(known))
+    np.testing.assert_array_equal(monitor.decisions_, detector.decision_function(known))
+    alarm = monitor.update(strange).alarm_
+    assert 295 <= alarm.since <= alarm.row < 330
+    assert monitor.log_evidence_[alarm.row] >= np.log(100) > monitor.log_evidence_[: alarm.row].max()
+    assert (monitor.decisions_[alarm.rows] < 0).all()
+    assert (np.diff(monitor.scores_[alarm.rows]) >= 0).all()
+    assert alarm.items is None
+    assert monitor.update(known[:5]).alarm_ is alarm
+    assert monitor.reset().alarm_ is None
+    assert len(monitor.scores_) == 0
+
+
+def test_the_images_that_made_the_alarm_are_named(detector, streams):
+    scores = detector.score_samples(np.concatenate(streams))
+    names = [f"{row}.png" for row in range(len(scores))]
+    alarm = DriftMonitor(detector).update_scores(scores, names).alarm_
+    assert alarm.items == [names[row] for row in alarm.rows]
+
+
+def test_images_are_their_own_items(scenes):
+    images = KNNDetector(model="skneg-tiny").fit(*scenes)
+    strange = list(make_scenes(30, shapes=STRANGE, random_state=8)[0])
+    alarm = DriftMonitor(images, false_alarm=0.1).update(strange).alarm_
+    assert alarm.items[0] is strange[alarm.rows[0]]
+
+
+def test_one_image_at_a_time_is_the_same(detector, streams):
+    scores = detector.score_samples(streams[1])
+    whole, single = DriftMonitor(detector).update_scores(scores), DriftMonitor(detector)
+    for score in scores:
+        single.update_scores([score])
+    np.testing.assert_array_equal(single.log_evidence_, whole.log_evidence_)
+    assert single.alarm_.row == whole.alarm_.row
+
+
+@pytest.mark.parametrize("n", [0, 1, 20])
+def test_the_share_of_rejected_images_has_an_exact_interval(n, detector, streams):
+    monitor = DriftMonitor(detector)
+    if n:
+        monitor.update(streams[1][:n])
+    share, low, high = monitor.share_rejected(confidence=0.9)
+    if n == 0:
+        assert np.isnan(share)
+        assert (low, high) == (0, 1)
+        return
+    k = int((monitor.decisions_ < 0).sum())
+    interval = binomtest(k, n).proportion_ci(0.9)
+    np.testing.assert_allclose((share, low, high), (k / n, interval.low, interval.high))
+    assert monitor.update(streams[0][:50]).share_rejected(last=50)[0] < 0.3
+
+
+def test_tables_for_people_and_for_prometheus(detector, streams):
+    monitor = DriftMonitor(detector).update(streams[1])
+    frame = monitor.to_frame()
+    assert frame.columns.tolist() == ["score", "rejected", "p_value", "log_evidence"]
+    assert len(frame) == 60
+    lines = monitor.to_prometheus("mine").splitlines()
+    assert "mine_images_total 60" in lines
+    assert f"mine_rejected_total {frame.rejected.sum()}" in lines
+    assert "mine_drift_alarm 1" in lines
+    assert "# TYPE mine_rejected_total counter" in lines
+    assert f"mine_drift_log_evidence {monitor.log_evidence_[-1]}" in lines
+
+
+def test_many_threads_lose_no_image(detector, streams):
+    monitor = DriftMonitor(detector)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda row: monitor.update(streams[0][row : row + 1]), range(300)))
+    assert len(monitor.scores_) == len(monitor.p_values_) == 300
+
+
+def test_a_copy_goes_on_where_it_was(detector, streams):
+    monitor = DriftMonitor(detector).update(streams[0])
+    for again in (copy.deepcopy(monitor), pickle.loads(pickle.dumps(monitor))):
+        again.update(streams[1])
+        assert len(monitor.scores_) == 300
+        np.testing.assert_array_equal(
+            again.log_evidence_, copy.deepcopy(monitor).update(streams[1]).log_evidence_
+        )
+
+
+def test_wrong_input_changes_nothing(detector, streams):
+    for wrong in (0, 1, np.nan, "x"):
+        with pytest.raises(InputError, match="false_alarm"):
+            DriftMonitor(detector, false_alarm=wrong)
+    monitor = DriftMonitor(detector).update(streams[0])
+    with pytest.raises(InputError):
+        monitor.update(streams[0][:, :5])
+    with pytest.raises(InputError, match="2 items"):
+        monitor.update_scores([0.5], ["a", "b"])
+    with pytest.raises(InputError, match="confidence"):
+        monitor.share_rejected(confidence=2)
+    assert len(monitor.scores_) == len(monitor.log_evidence_) == 300
