@@ -45,7 +45,9 @@ def main() -> None:
             f"{n_reference} reference images: {false} false alarms in {options.streams} streams of {CLEAN} "
             f"(promised: at most {FALSE_ALARM:.0%})"
         )
-    print("\nafter 500 clean images, unknown ones: images until the alarm, median of 20 streams over four OOD sets")
+    print(
+        "\nafter 500 clean images, unknown ones: images until the alarm, median of 20 streams, four OOD sets"
+    )
     print("| score | reference | 5 % unknown | 10 % | 20 % |\n|---|---|---|---|---|")
     for score in ("mcm", "gl_mcm"):
         known = scores[f"{score}_imagenet"]

@@ -37,7 +37,8 @@ for batch in np.split(np.concatenate([before, after]), 90):  # as they come
     if monitor.alarm_:
         break
 alarm = monitor.alarm_
-print(f"alarm at image {alarm.row}: changed since about image {alarm.since}, {len(alarm.rows)} rejected since")
+told = f"changed since about image {alarm.since}, {len(alarm.rows)} rejected since"
+print(f"alarm at image {alarm.row}: {told}")
 share, low, high = monitor.share_rejected(last=100)
 print(f"rejected of the last 100: {share:.0%} (95 % interval: {low:.0%} to {high:.0%})")
 
