@@ -5,15 +5,18 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
-from scipy.stats import beta
+from scipy.stats import binomtest
 
 from .._forks import ForkLock
-from .._utils import check_between
+from .._utils import check_at_least, check_between
 from ..errors import InputError
+from ..inspection._explain import one_detector
 from ..inspection._tables import _frame
+from ..streams import predict_stream
 from ._martingale import Martingale
 
 
@@ -29,14 +32,14 @@ class Alarm:
         The image from which on they have changed, most likely.
     rows : ndarray of shape (m,), int
         Rejected images from then on, the most unusual first: those that made the alarm.
-    items : list or None
-        What was given for them, such as paths; None where embeddings were.
+    items : list
+        What these images are called, such as their paths; None for those that have no name.
     """
 
     row: int
     since: int
     rows: np.ndarray
-    items: list[Any] | None
+    items: list[Any]
 
 
 class DriftMonitor:
@@ -44,13 +47,15 @@ class DriftMonitor:
 
     The alarm is a sequential test (`Martingale`): it may be looked at after every image, for ever. While
     the images are of the known classes, and new ones are like those that have set the detector's threshold,
-    in any order, the chance that there is ever an alarm is at most `false_alarm`.
+    in any order, the chance that there is ever an alarm is at most `false_alarm`. That holds exactly
+    where these images had no part in training (`calibrate`, ``calibration="holdout"``), and about where
+    each was scored without itself, as by default.
 
     Parameters
     ----------
     detector : fitted detector
-        With the `calibration_scores_` of images that it has not learned from, or of ones scored without
-        themselves, as by default: the more of them, the sooner a small change is found.
+        Or a fitted Pipeline that ends in one, or a search over either. The more images have set its
+        threshold, the sooner a small change is found.
     false_alarm : float, default=0.01
         The chance that there is ever a false alarm.
     random_state : int, RandomState instance or None, default=0
@@ -65,8 +70,8 @@ class DriftMonitor:
 
     Notes
     -----
-    Memory grows by about 100 bytes an image. One monitor may be used by many threads. A detector that is
-    fitted or calibrated anew needs a new monitor.
+    Memory grows by about 100 bytes an image, and its path. One monitor may be used by many threads. It
+    compares with the threshold that the detector had at first; ``reset()`` takes a new one.
 
     Examples
     --------
@@ -104,25 +109,38 @@ class DriftMonitor:
     def reset(self) -> Self:
         """Begin anew, such as after an alarm whose cause is known."""
         with self._lock.held():
-            self._martingale = Martingale(self.detector.calibration_scores_, self.random_state)
+            state = one_detector(self.detector, "DriftMonitor")[0]._fitted()
+            self._martingale = Martingale(state.calibration_scores_, self.random_state)
+            self._offset = state.offset_
             # They grow in place: a service looks at one image at a time.
             self._scores, self._p_values, self._evidence = array("d"), array("d"), array("d")
             self.alarm_: Alarm | None = None
-            self._items: list[Any] | None = []
+            self._items: list[Any] = []
         return self
 
-    def update(self, X: Any) -> Self:
+    def update(self, X: Any, *, on_error: str = "raise") -> Self:
         """Look at more images, in the order in which they came.
 
         Parameters
         ----------
-        X : images or embeddings, as in `fit`
+        X : images or embeddings, as `skneg.streams.predict_stream` takes them
+        on_error : {"raise", "skip"}, default="raise"
+            What to do with an image that cannot be read; with ``"skip"`` it does not count.
 
         Returns
         -------
         self
+
+        Raises
+        ------
+        ImageError
+            If images cannot be read. What came before their chunk has been looked at.
         """
-        return self.update_scores(self.detector.score_samples(X), None if _is_array(X) else list(X))
+        for table in predict_stream(self.detector, X, on_error=on_error):
+            is_read = np.isfinite(table.score)
+            paths = None if table.path is None else table.path[is_read].tolist()
+            self.update_scores(table.score[is_read], paths)
+        return self
 
     def update_scores(self, scores: np.ndarray, items: Sequence[Any] | None = None) -> Self:
         """The same where the scores are there, such as those of `predict_stream`.
@@ -131,23 +149,18 @@ class DriftMonitor:
         ----------
         scores : array-like of shape (n,)
         items : sequence of length n, optional
-            What to call the images, such as their paths.
+            What the images are called, such as their paths.
         """
-        if items is not None and len(items) != np.size(scores):
-            raise InputError(f"there are {np.size(scores)} scores and {len(items)} items; give one for each.")
+        names = [None] * np.size(scores) if items is None else list(items)
+        if len(names) != np.size(scores):
+            raise InputError(f"there are {np.size(scores)} scores and {len(names)} items; give one for each.")
         with self._lock.held():
             begin = len(self._scores)
             p_values, evidence = self._martingale.update(scores)
-            for column, values in (
-                (self._scores, np.asarray(scores, dtype=np.float64)),
-                (self._p_values, p_values),
-                (self._evidence, evidence),
-            ):
-                column.extend(values.tolist())
-            if items is None:
-                self._items = None
-            elif self._items is not None:
-                self._items.extend(items)
+            self._scores.extend(np.asarray(scores, dtype=np.float64).tolist())
+            self._p_values.extend(p_values.tolist())
+            self._evidence.extend(evidence.tolist())
+            self._items.extend(names)
             above = np.flatnonzero(evidence >= -np.log(self.false_alarm))
             if self.alarm_ is None and len(above):
                 self.alarm_ = self._alarm(begin + int(above[0]))
@@ -155,19 +168,19 @@ class DriftMonitor:
 
     @property
     def scores_(self) -> np.ndarray:
-        return np.array(self._scores)
+        return self._copied(self._scores)
 
     @property
     def decisions_(self) -> np.ndarray:
-        return self.scores_ - self.detector.offset_
+        return self.scores_ - self._offset
 
     @property
     def p_values_(self) -> np.ndarray:
-        return np.array(self._p_values)
+        return self._copied(self._p_values)
 
     @property
     def log_evidence_(self) -> np.ndarray:
-        return np.array(self._evidence)
+        return self._copied(self._evidence)
 
     def share_rejected(self, last: int | None = None, confidence: float = 0.95) -> tuple[float, float, float]:
         """The share of images that the detector rejects, with its interval.
@@ -185,34 +198,37 @@ class DriftMonitor:
             NaN, 0 and 1 without an image. Of known images it is about the detector's `contamination`.
         """
         check_between("confidence", confidence, 0, 1)
+        if last is not None:
+            check_at_least("last", last, 1, Integral)
         rejected = (self.decisions_ < 0)[-last if last else None :]
-        n, k, tail = len(rejected), int(rejected.sum()), (1 - confidence) / 2
-        low = float(beta.ppf(tail, k, n - k + 1)) if k else 0.0
-        high = float(beta.ppf(1 - tail, k + 1, n - k)) if k < n else 1.0
-        return (k / n if n else np.nan), low, high
+        if len(rejected) == 0:
+            return np.nan, 0.0, 1.0
+        test = binomtest(int(rejected.sum()), len(rejected))
+        interval = test.proportion_ci(confidence)
+        return float(test.statistic), float(interval.low), float(interval.high)
 
     def to_frame(self) -> Any:
         """A pandas table with a row for each image so far."""
-        return _frame(
-            {
-                "score": self.scores_,
-                "rejected": self.decisions_ < 0,
-                "p_value": self.p_values_,
-                "log_evidence": self.log_evidence_,
-            }
-        )
+        with self._lock.held():  # columns of one length
+            return _frame(
+                {
+                    "score": self.scores_,
+                    "rejected": self.decisions_ < 0,
+                    "p_value": self.p_values_,
+                    "log_evidence": self.log_evidence_,
+                }
+            )
 
     def to_prometheus(self, prefix: str = "skneg") -> str:
         """The counts, the evidence and the alarm in the text format of Prometheus."""
+        with self._lock.held():
+            counts = len(self._scores), int((self.decisions_ < 0).sum())
+            evidence, alarm = self._martingale.log_evidence, int(self.alarm_ is not None)
         figures = {
-            "images_total": ("counter", "Images answered", len(self._scores)),
-            "rejected_total": ("counter", "Images rejected as unknown", int((self.decisions_ < 0).sum())),
-            "drift_log_evidence": (
-                "gauge",
-                "Logarithm of the evidence that images have changed",
-                self._martingale.log_evidence,
-            ),
-            "drift_alarm": ("gauge", "1 once images have changed", int(self.alarm_ is not None)),
+            "images_total": ("counter", "Images answered", counts[0]),
+            "rejected_total": ("counter", "Images rejected as unknown", counts[1]),
+            "drift_log_evidence": ("gauge", "Logarithm of the evidence that images have changed", evidence),
+            "drift_alarm": ("gauge", "1 once images have changed", alarm),
         }
         lines = []
         for name, (kind, told, value) in figures.items():
@@ -225,12 +241,11 @@ class DriftMonitor:
 
     def _alarm(self, row: int) -> Alarm:
         since = self._martingale.onset(self.p_values_[: row + 1])
-        rows = np.arange(since, row + 1)
-        scores = self.scores_[rows]
+        scores = self.scores_[since : row + 1]
         order = np.argsort(scores, kind="stable")
-        rows = rows[order[scores[order] < self.detector.offset_]]
-        return Alarm(row, since, rows, None if self._items is None else [self._items[i] for i in rows])
+        rows = since + order[scores[order] < self._offset]
+        return Alarm(row, since, rows, [self._items[i] for i in rows])
 
-
-def _is_array(X: Any) -> bool:
-    return isinstance(X, np.ndarray) and X.dtype.kind == "f"
+    def _copied(self, column: array) -> np.ndarray:
+        with self._lock.held():  # an array that is looked at cannot grow
+            return np.array(column)

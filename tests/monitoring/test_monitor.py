@@ -3,12 +3,16 @@ import pickle
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 from scipy.stats import binomtest
+from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
 
-from skneg import CLIPImageEncoder, KNNDetector
+from skneg import CLIPImageEncoder, KNNDetector, ScoreEnsemble
 from skneg.datasets import make_scenes
-from skneg.errors import InputError
+from skneg.errors import ImageError, InputError, InputTypeError
 from skneg.monitoring import DriftMonitor
 
 from ..conftest import KNOWN, STRANGE
@@ -37,7 +41,7 @@ def test_known_images_make_no_alarm_and_others_do(detector, streams):
     assert monitor.log_evidence_[alarm.row] >= np.log(100) > monitor.log_evidence_[: alarm.row].max()
     assert (monitor.decisions_[alarm.rows] < 0).all()
     assert (np.diff(monitor.scores_[alarm.rows]) >= 0).all()
-    assert alarm.items is None
+    assert alarm.items == [None] * len(alarm.rows)
     assert monitor.update(known[:5]).alarm_ is alarm
     assert monitor.reset().alarm_ is None
     assert len(monitor.scores_) == 0
@@ -50,11 +54,47 @@ def test_the_images_that_made_the_alarm_are_named(detector, streams):
     assert alarm.items == [names[row] for row in alarm.rows]
 
 
-def test_images_are_their_own_items(scenes):
-    images = KNNDetector(model="skneg-tiny").fit(*scenes)
-    strange = list(make_scenes(30, shapes=STRANGE, random_state=8)[0])
-    alarm = DriftMonitor(images, false_alarm=0.1).update(strange).alarm_
-    assert alarm.items[0] is strange[alarm.rows[0]]
+def test_images_in_files_are_called_by_their_paths(scenes, tmp_path):
+    detector = KNNDetector(model="skneg-tiny").fit(*scenes)
+    paths = [tmp_path / f"{row}.png" for row in range(30)]
+    for path, pixels in zip(paths, make_scenes(30, shapes=STRANGE, random_state=8)[0], strict=True):
+        Image.fromarray(pixels).save(path)
+    paths[3].write_bytes(b"no image")
+    monitor = DriftMonitor(detector, false_alarm=0.1)
+    with pytest.raises(ImageError, match="image 3 "):
+        monitor.update(paths)
+    assert len(monitor.scores_) == 0
+    alarm = monitor.update(pd.DataFrame({"path": map(str, paths)}), on_error="skip").alarm_
+    assert len(monitor.scores_) == 29
+    names = [str(path) for path in paths if path != paths[3]]
+    assert alarm.items == [names[row] for row in alarm.rows]
+
+
+def test_what_streams_take_is_taken(detector, streams, scenes):
+    expected = DriftMonitor(detector).update(streams[1])
+    for X in (pd.DataFrame(streams[1]), iter(streams[1]), streams[1].astype(np.float64)):
+        found = DriftMonitor(detector).update(X)
+        np.testing.assert_allclose(found.scores_, expected.scores_, rtol=1e-5)
+    model = make_pipeline(CLIPImageEncoder(model="skneg-tiny"), KNNDetector()).fit(*scenes)
+    monitor = DriftMonitor(model).update(scenes[0][:9])
+    np.testing.assert_allclose(monitor.decisions_, model.decision_function(scenes[0][:9]), atol=1e-5)
+
+
+def test_what_is_no_fitted_detector_is_named(detector):
+    with pytest.raises(NotFittedError):
+        DriftMonitor(KNNDetector())
+    for wrong in (5, None, ScoreEnsemble([detector])):
+        with pytest.raises(InputTypeError):
+            DriftMonitor(wrong)
+
+
+def test_a_new_threshold_acts_after_a_reset(embedded, streams):
+    detector = KNNDetector().fit(*embedded)
+    monitor = DriftMonitor(detector).update(streams[0])
+    before = monitor.share_rejected()
+    detector.set_params(contamination=0.3).calibrate()
+    assert monitor.share_rejected() == before
+    assert monitor.reset().update(streams[0]).share_rejected()[0] > before[0]
 
 
 def test_one_image_at_a_time_is_the_same(detector, streams):
@@ -98,7 +138,7 @@ def test_tables_for_people_and_for_prometheus(detector, streams):
 def test_many_threads_lose_no_image(detector, streams):
     monitor = DriftMonitor(detector)
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda row: monitor.update(streams[0][row : row + 1]), range(300)))
+        list(pool.map(lambda row: monitor.update(streams[0][row : row + 1]).to_prometheus(), range(300)))
     assert len(monitor.scores_) == len(monitor.p_values_) == 300
 
 
@@ -121,6 +161,7 @@ def test_wrong_input_changes_nothing(detector, streams):
         monitor.update(streams[0][:, :5])
     with pytest.raises(InputError, match="2 items"):
         monitor.update_scores([0.5], ["a", "b"])
-    with pytest.raises(InputError, match="confidence"):
-        monitor.share_rejected(confidence=2)
+    for name, value in {"confidence": 2, "last": 0}.items():
+        with pytest.raises(InputError, match=name):
+            monitor.share_rejected(**{name: value})
     assert len(monitor.scores_) == len(monitor.log_evidence_) == 300
