@@ -323,6 +323,8 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters; ``recipe__n_negative=4`` and the like set a part of one."""
+        if params:  # also of a part, which `__setattr__` does not see
+            self.__dict__.pop("_checked", None)
         return super().set_params(**with_defaults(self, params))
 
     def explain(self, X: Any) -> inspection.Explanations:
@@ -365,8 +367,7 @@ class OpenSetDetector(Method, ClassifierMixin, BaseEstimator):
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # It would hide what predictions read, and act on nothing.
-        if name.endswith("_") and hasattr(vars(self).get("_state"), name):
+        if name.endswith("_") and hasattr(vars(self).get("_state"), name):  # it would act on nothing
             raise AttributeError(f"{name} comes from fit, set_vocabulary or calibrate and cannot be set.")
         super().__setattr__(name, value)
         if not name.startswith("_"):

@@ -21,6 +21,8 @@ References
 
 from __future__ import annotations
 
+from numbers import Integral
+
 import numpy as np
 
 from ._softmax import log_softmax, logsumexp, scaled
@@ -283,8 +285,8 @@ def neglabel(
 def _grouped(cosines: np.ndarray, temperature: float, n_groups: int) -> tuple[np.ndarray, int]:
     """`_energy` of each group (n, n_groups), and how many columns a group has."""
     cosines = _floats(cosines)
-    if not 1 <= n_groups <= cosines.shape[1]:
-        raise InputError(f"n_groups={n_groups!r} must lie between 1 and the {cosines.shape[1]} negatives.")
+    if not isinstance(n_groups, Integral) or not 1 <= n_groups <= cosines.shape[1]:
+        raise InputError(f"n_groups={n_groups!r} must be an integer from 1 to {cosines.shape[1]}.")
     size = cosines.shape[1] // n_groups
     grouped = cosines[:, : size * n_groups].reshape(len(cosines), n_groups, size)
     return logsumexp(grouped, axis=2, temperature=temperature), size

@@ -76,7 +76,10 @@ def no_files(tmp_path):
     """Paths that are no regular files, by what they are."""
     if not hasattr(os, "mkfifo"):
         pytest.skip("this system has no pipes with names")
-    folder = tmp_path / "no files"
+    return paths_of_no_files(tmp_path / "no files")
+
+
+def paths_of_no_files(folder):
     folder.mkdir()
     os.mkfifo(folder / "a pipe")
     (folder / "a folder").mkdir()

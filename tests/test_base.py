@@ -11,6 +11,7 @@ from skneg import (
     MCMDetector,
     ODINDetector,
     ScoreEnsemble,
+    WordsDetector,
 )
 from skneg.errors import ImageError, InputError, InputTypeError, SknegError
 
@@ -241,6 +242,9 @@ def test_parameters_that_are_set_after_fit_are_checked_once_before_they_act(embe
                     call(X)
             set_it(name, usual)
         np.testing.assert_array_equal(detector.predict(X), answers)
+    words = WordsDetector(model="skneg-tiny").fit(X, y)
+    with pytest.raises(SknegError, match="^fraction must"):  # a part of a parameter
+        words.set_params(words__fraction=5).predict(X)
     before = dict(vars(detector))
     monkeypatch.setattr(KNNDetector, "_check_parameters", lambda self: pytest.fail("checked again"))
     detector.predict(X)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .._files import as_path
 from ..inspection._explain import explain_seen
 from ..streams import predict_stream
 from ..streams._seen import see
@@ -74,7 +75,7 @@ def _written(options: Any) -> Iterator[Callable[[Columns], None]]:
     errors = "backslashreplace" if options.json else "surrogateescape"
     file = sys.stdout
     if target is not None:
-        file = open(target, "w", encoding="utf-8", errors=errors, newline="")  # noqa: SIM115
+        file = open(as_path(target), "w", encoding="utf-8", errors=errors, newline="")  # noqa: SIM115
     elif isinstance(file, io.TextIOWrapper):
         file.reconfigure(errors=errors)
     table: csv.DictWriter | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import pickle
 import tempfile
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from sklearn.exceptions import NotFittedError
 import skneg
 from skneg.errors import ImageError
 
+from ..conftest import paths_of_no_files
 from ..images import test_bombs, test_decode, test_inputs
 from ..test_common import NAMES
 from ..test_vocabulary import test_unusable_labels_are_refused
@@ -123,14 +123,9 @@ def bad_images(folder: Path) -> dict[str, Any]:
 
 @cache
 def no_files(folder: Path) -> list[Path]:
-    place = folder / "no files"
-    place.mkdir()
-    os.mkfifo(place / "a pipe")
-    (place / "a folder").mkdir()
-    (place / "a loop").symlink_to(place / "a loop")
-    (place / "a device").symlink_to("/dev/zero")
-    (place / "nowhere").symlink_to(place / "nothing")
-    return sorted(place.iterdir())
+    paths = paths_of_no_files(folder / "no files")
+    (paths["a loop"].parent / "nowhere").symlink_to("nothing")
+    return sorted(paths["a loop"].parent.iterdir())
 
 
 @cache

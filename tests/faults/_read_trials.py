@@ -49,11 +49,18 @@ def _models(folder: Path) -> Iterator[Trial]:
         "a byte less": lambda data: data[:-1],
         "a huge header": lambda data: (2**60).to_bytes(8, "little") + data[8:],
     }
-    texts = {f"{path} = {value!r:.30}": json.dumps(test_config.changed(path, value))
-             for path, value in cases(test_config.test_all_else_is_refused_by_its_name)}  # fmt: skip
-    texts |= {
-        f"{text!r:.20}": text for text, _ in cases(test_config.test_what_is_no_configuration_is_refused)
-    }
+    # By kind: the file that is another one, and what it is.
+    bad: dict[str, tuple[str, bytes | Path | None]] = {}
+    for path, value in cases(test_config.test_all_else_is_refused_by_its_name):
+        config = json.dumps(test_config.changed(path, value)).encode()
+        bad[f"{path} = {value!r:.30}"] = (CONFIG_NAME, config)
+    for text, _ in cases(test_config.test_what_is_no_configuration_is_refused):
+        bad[f"{text!r:.20}"] = (CONFIG_NAME, text.encode())
+    for kind, change in weights.items():
+        bad[f"weights: {kind}"] = (WEIGHTS_NAME, change((TINY_FOLDER / WEIGHTS_NAME).read_bytes()))
+    for name in (CONFIG_NAME, WEIGHTS_NAME):
+        bad[f"no {name}"] = (name, None)
+        bad |= {f"{name}: {path.name}": (name, path) for path in no_files(folder)}
     readers: dict[str, Callable[[str], Any]] = {
         "embedding_width": embedding_width,
         "load_backbone": load_backbone,
@@ -65,32 +72,10 @@ def _models(folder: Path) -> Iterator[Trial]:
         ),
     }
     for way, read in readers.items():
-        for kind, text in texts.items():
-            yield Trial(
-                "a model's folder", kind, way, "-", partial(_model, folder, CONFIG_NAME, text.encode(), read)
-            )
-        for name in (CONFIG_NAME, WEIGHTS_NAME):
-            if way == "embedding_width" and name == WEIGHTS_NAME:  # which it does not read
-                continue
-            for path in no_files(folder):
-                yield Trial(
-                    "a model's folder",
-                    f"{name}: {path.name}",
-                    way,
-                    "-",
-                    partial(_model, folder, name, path, read),
-                )
-            yield Trial("a model's folder", f"no {name}", way, "-", partial(_model, folder, name, None, read))
-        if way != "embedding_width":
-            for kind, change in weights.items():
-                data = change((TINY_FOLDER / WEIGHTS_NAME).read_bytes())
-                yield Trial(
-                    "a model's folder",
-                    f"weights: {kind}",
-                    way,
-                    "-",
-                    partial(_model, folder, WEIGHTS_NAME, data, read),
-                )
+        for kind, (name, content) in bad.items():
+            if (way, name) != ("embedding_width", WEIGHTS_NAME):  # which it does not read
+                call = partial(_model, folder, name, content, read)
+                yield Trial("a model's folder", kind, way, "-", call)
         for model in (
             "no such model", "", "local-dir:", f"local-dir:{folder}/nowhere", "hf-hub:", "hf-hub:../../etc",
             "../skneg-tiny", "ViT-B-32\0", 5, None, b"skneg-tiny", ["skneg-tiny"],

@@ -214,9 +214,9 @@ def _targets(folder: Path) -> Iterator[Trial]:
     for way, write in writers.items():
         for kind, path in targets.items():
             if way.startswith("skneg") and (
-                isinstance(path, int | None) or (kind == "a device" and "csv" in way)
+                isinstance(path, int | None) or (kind in ("a link", "a pipe") and "csv" in way)
             ):
-                continue  # no argument; and answers may go to a device
+                continue  # no argument; and answers may go to a device or a pipe
             yield Trial("a target", kind, way, "-", partial(write, path))
 
 

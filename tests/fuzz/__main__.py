@@ -17,7 +17,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads of torch would be missi
 
 from skneg.backbone import load_backbone
 
-from ._target import REFUSED, RIGHT
+from .._forked import REFUSED, RIGHT
 
 _MODULES = ["_skneg_files", "_caches", "_texts", "_images", "_models"]
 _FAILURE = "failure"

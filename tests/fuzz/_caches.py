@@ -11,9 +11,10 @@ from skneg.cache import CacheWarning, EmbeddingCache, content_key
 from skneg.images import as_image_sequence
 from skneg.words import _read_kept
 
+from .._forked import REFUSED, RIGHT
 from ._bytes import damaged, damaged_behind
 from ._skneg_files import sealed
-from ._target import REFUSED, RIGHT, Target
+from ._target import Target
 from ._values import spoiled, spoiled_arrays
 
 _PIXELS = np.random.default_rng(0).integers(0, 256, (3, 9, 9, 3), dtype=np.uint8)

@@ -12,8 +12,9 @@ from skneg.errors import ImageError
 from skneg.images import decode_image
 from skneg.images._decode import FORMATS, MAX_ASPECT, read_image
 
+from .._forked import RIGHT
 from ._bytes import damaged
-from ._target import RIGHT, Target, one_of
+from ._target import Target, one_of
 
 # Pixels at most: so that a megabyte more than the limit of memory is not what the image itself takes.
 _MAX_PIXELS = 2**20

@@ -18,8 +18,9 @@ from skneg.backbone._no_tower import copy_text_tower, load_no_tower, save_no_tow
 from skneg.backbone._tiny import WEIGHTS_NAME
 from skneg.images import as_image_sequence
 
+from .._forked import RIGHT
 from ._bytes import damaged, damaged_behind
-from ._target import RIGHT, Target
+from ._target import Target
 from ._values import spoiled
 
 # The tokenizer's words are many; all else is as small as can be, so that a model is read in no time.

@@ -15,12 +15,13 @@ from skneg._commands._info import info
 from skneg._files import _DIGEST, _digest, pack, unpack
 from skneg.errors import PersistenceError, SknegError
 
+from .._forked import RIGHT
 from ..faults._tiny import tiny_fitted
 from ..persistence.conftest import assert_answers_alike, with_bank
 from ..persistence.test_golden import FILES
 from ..test_common import NAMES
 from ._bytes import damaged, damaged_behind
-from ._target import RIGHT, Target, one_of
+from ._target import Target, one_of
 from ._values import spoiled, spoiled_arrays
 
 _MEGABYTES = 300  # as in tests/persistence/test_bombs.py

@@ -8,9 +8,7 @@ from zlib import crc32
 
 import numpy as np
 
-from .._forked import REFUSED, RIGHT, outcomes
-
-__all__ = ["REFUSED", "RIGHT", "Target", "one_of"]
+from .._forked import outcomes
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,11 @@ from skneg.datasets import load_image_list
 from skneg.distributed._job import _check_same
 from skneg.images import unreadable
 
+from .._forked import RIGHT
 from ..images.test_bombs import saved
 from ..persistence.conftest import with_bank
 from ._bytes import damaged
-from ._target import RIGHT, Target
+from ._target import Target
 from ._values import spoiled
 
 _LIST = "# labels\n\ncat/a.png 0\ncat/b c.png 1\n/etc/hostname 12\ncat/ä.png\tdog\n".encode()

@@ -8,8 +8,9 @@ import pytest
 
 from skneg import SknegError
 
+from .._forked import REFUSED, RIGHT
 from .__main__ import main
-from ._target import REFUSED, RIGHT, Target
+from ._target import Target
 
 pytestmark = [
     pytest.mark.skipif(
