@@ -1,6 +1,7 @@
 """Procedural images that need no download, and helpers for image folders."""
 
 from ._folders import list_images, load_image_folder, load_image_list
+from ._protocols import ImageProtocol, ImageSet, get_protocol, list_protocols
 from ._scenes import (
     BACKGROUNDS,
     COLORS,
@@ -20,7 +21,11 @@ __all__ = [
     "FAR_KINDS",
     "SHAPE_NAMES",
     "TEXTURES",
+    "ImageProtocol",
+    "ImageSet",
+    "get_protocol",
     "list_images",
+    "list_protocols",
     "load_image_folder",
     "load_image_list",
     "load_words",

@@ -7,7 +7,8 @@ import pytest
 from skneg._registry import DETECTORS
 from skneg.benchmarks import PROTOCOLS
 from skneg.benchmarks._paper import METHODS, TABLES
-from skneg.benchmarks._protocols import SETS, find_protocol
+from skneg.benchmarks._protocols import find_protocol
+from skneg.datasets._image_sets import SETS
 from skneg.errors import InputError
 
 from .conftest import reasons

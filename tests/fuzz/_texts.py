@@ -10,8 +10,8 @@ from pathlib import Path
 from pyarrow.fs import LocalFileSystem
 
 from skneg._commands._images import expanded, labelled
-from skneg.benchmarks._data import class_keys, class_order, load_class_names, load_split
 from skneg.datasets import load_image_list
+from skneg.datasets._image_classes import class_keys, class_order, load_class_names, load_split
 from skneg.distributed._job import _check_same
 from skneg.images import unreadable
 
