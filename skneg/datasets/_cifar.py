@@ -14,6 +14,7 @@ from ..errors import InputError
 
 _PIXELS = 3 * 32 * 32
 _LARGEST = 2**28  # bytes of a file; the largest batch has 155 million
+_MOST_CODES = 2_000_000  # instructions of a pickle; the largest batch has some 300,000
 _BATCHES = {
     "cifar-10-batches-py": {"train": [f"data_batch_{i}" for i in range(1, 6)], "test": ["test_batch"]},
     "cifar-100-python": {"train": ["train"], "test": ["test"]},
@@ -51,7 +52,9 @@ def _batch(file: Path) -> tuple[np.ndarray, np.ndarray]:
     """
     pixels, labels, name = b"", list[int](), ""
     try:
-        for code, value, _ in pickletools.genops(read_regular(file, _LARGEST)):
+        for i, (code, value, _) in enumerate(pickletools.genops(read_regular(file, _LARGEST))):
+            if i > _MOST_CODES:
+                raise ValueError(f"it has more than {_MOST_CODES} instructions")
             if isinstance(value, bytes | bytearray | str) and len(value) >= _PIXELS:
                 pixels = value.encode("latin-1") if isinstance(value, str) else bytes(value)
             elif isinstance(value, bytes | str):

@@ -52,8 +52,9 @@ class DataSet:
     def wanted(self) -> str:
         """What a user must put where, and where it comes from."""
         layout = "<class>/<image>" if self.labelled else "**/<image>"
-        places = " or ".join([f"{folder}/{layout}" for folder in self.folders] + ["a list"])
-        return f"{self.title}: {places} {self.lists[-1]} (from {self.origin})"
+        folders = [f"{folder}/{layout}" for folder in self.folders] + [f"{name}/" for name in self.archives]
+        places = [*folders, f"a list {' or '.join(self.lists)}"]
+        return f"{self.title}: {' or '.join(places)} (from {self.origin})"
 
 
 HELD = tomllib.loads((files(__package__) / "protocols" / "protocols.toml").read_text(encoding="utf-8"))

@@ -74,6 +74,13 @@ def test_all_training_batches_are_read_in_their_order(pixels, tmp_path):
         load_archive(folder, "train")
 
 
+def test_a_batch_without_an_end_is_given_up(pixels, tmp_path, monkeypatch):
+    write_batch(tmp_path / "cifar-10-batches-py" / "test_batch", pixels, 2)
+    monkeypatch.setattr("skneg.datasets._cifar._MOST_CODES", 10)
+    with pytest.raises(InputError, match="more than 10 instructions"):
+        load_archive(tmp_path / "cifar-10-batches-py", "test")
+
+
 class Evil:
     def __reduce__(self):
         return print, ("EVIL",)
