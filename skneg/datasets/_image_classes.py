@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import os
+import re
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
@@ -173,14 +173,15 @@ def load_split(root: Path, name: str, order: Sequence[str] = ()) -> tuple[list[s
 def _split_of_images(file: Path) -> tuple[list[str], list[str], list[str]]:
     """From lines ``val/<wnid>/<image>,label``: known from 0 on, -2 unknown, -1 left aside."""
     of: dict[str, set[int]] = {}
-    for number, row in enumerate(csv.reader(read_lines(file)), 1):
-        folder = row[0].split("/")[-2:-1] if len(row) == 2 else []
-        if row and not (folder and row[1].strip().lstrip("-").isdecimal()):
+    for number, line in enumerate(read_lines(file), 1):
+        path, _, label = line.strip().rpartition(",")
+        folder = path.split("/")[-2:-1]
+        if line.strip() and not (folder and re.fullmatch(r" *-?\d{1,9}", label)):
             raise InputError(
-                f"{str(file)!r}, line {number}: {row!r} is not '<folder>/<class>/<image>,label'."
+                f"{str(file)!r}, line {number}: {line!r} is not '<folder>/<class>/<image>,label'."
             )
-        if row:
-            of.setdefault(folder[0], set()).add(min(int(row[1]), 0))
+        if line.strip():
+            of.setdefault(folder[0], set()).add(min(int(label), 0))
     if mixed := sorted(key for key, labels in of.items() if len(labels) > 1):
         raise InputError(f"{str(file)!r}: a class is both known and unknown: {mixed[:3]}.")
     known, unknown = (sorted(key for key, labels in of.items() if label in labels) for label in (0, -2))

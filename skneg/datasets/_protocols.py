@@ -288,9 +288,18 @@ class _Resolver:
         known = SETS[key]
         return ImageSet(
             name or key, name or known.title, group, locate(self.root, key),
-            None if self.split else known.count, known.wanted(),
+            self.expected(key, group), known.wanted(),
             lambda: self.images(key, group), lambda: self.known,
         )  # fmt: skip
+
+    def expected(self, key: str, group: str) -> int | None:
+        """How many images a set should have; of a hard split, as many of each class of the test images."""
+        if not self.split:
+            return SETS[key].count
+        if group == "train" or needed_file(self.root, self.split):
+            return None
+        chosen = load_split(self.root, self.split, class_list("imagenet1k"))[group == "near"]
+        return (SETS[key].count or 0) // 1000 * len(chosen)
 
     @cached_property
     def order(self) -> list[str]:

@@ -110,6 +110,8 @@ def test_a_split_is_read_from_the_lists_of_its_authors(place, ending, tmp_path):
         (SPLIT + "val/n1/f.JPEG,-2\n", r"both known and unknown: \['n1'\]"),
         (SPLIT + "n1\n", "line 6: .*is not"),
         (SPLIT + "val/n1/f.JPEG,dog\n", "line 6: .*is not"),
+        (SPLIT + "val/n1/f.JPEG,--1\n", "line 6: .*is not"),
+        (SPLIT + f"val/n1/f.JPEG,{'9' * 5000}\n", "line 6: .*is not"),
         (SPLIT.replace("-2", "-1"), "no unknown class"),
         ("", "no known class"),
     ],

@@ -139,6 +139,8 @@ def test_hard_splits(tmp_path):
     put(tmp_path, *(f"imagenet/{part}/{w}/a.JPEG" for part in ("train", "val") for w in IN1K))
     fourth = get_protocol("imagenet-split-4", tmp_path)
     assert (len(fourth.train), len(fourth.test), len(fourth.near["Split-4"])) == (100, 100, 900)
+    assert [one.expected for one in fourth.sets] == [None, 5000, 45_000]
+    assert str(fourth.test.problem).startswith("100 of 5,000 images")
     assert fourth.classes == list(IN1K[:100])
     assert fourth.near["Split-4"].labels.tolist() == [-1] * 900
     assert set(fourth.near["Split-4"].keys) == set(IN1K[100:])
