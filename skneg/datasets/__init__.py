@@ -1,7 +1,8 @@
 """Procedural images that need no download, and helpers for image folders."""
 
 from ._folders import list_images, load_image_folder, load_image_list
-from ._protocols import ImageProtocol, ImageSet, get_protocol, list_protocols
+from ._image_protocol import ImageProtocol, ImageSet
+from ._protocols import get_protocol, list_protocols
 from ._scenes import (
     BACKGROUNDS,
     COLORS,
