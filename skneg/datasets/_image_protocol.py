@@ -91,7 +91,7 @@ class ImageSet:
             return str(error)
         if self.expected is None or found == self.expected:
             return None
-        return f"{found:,} of {self.expected:,} images: {self.wanted}"
+        return f"{found:,} of {self.expected:,} images in {str(self.place)!r}: {self.wanted}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -58,16 +58,16 @@ def test_images_in_no_class_have_the_label_of_the_unknown(protocol):
     assert protocol.ood == {**protocol.near, **protocol.far}
 
 
-def test_what_is_strange_is_said(protocol):
+def test_what_is_strange_is_said(protocol, tmp_path):
     problems = {one.name: one.problem for one in protocol.sets}
     assert problems == {
-        "train": None, "test": None, "near": "2 of 3 images: put near here", "far": "missing: put far here"
+        "train": None, "test": None, "near": f"2 of 3 images in {str(tmp_path)!r}: put near here", "far": "missing: put far here"
     }  # fmt: skip
     with pytest.raises(InputError, match="'far' is not there: put far here"):
         len(protocol.far["FAR"])
 
 
-def test_the_table_has_a_row_for_each_set_and_the_problems_below(protocol):
+def test_the_table_has_a_row_for_each_set_and_the_problems_below(protocol, tmp_path):
     assert str(protocol).splitlines() == [
         "toy: A toy",
         "set    group  images  expected",
@@ -75,7 +75,7 @@ def test_the_table_has_a_row_for_each_set_and_the_problems_below(protocol):
         "test   test        1         ?",
         "near   near        2         3",
         "far    far         -         ?",
-        "near: 2 of 3 images: put near here",
+        f"near: 2 of 3 images in {str(tmp_path)!r}: put near here",
         "far: missing: put far here",
         "needed.json: missing",
     ]
