@@ -60,9 +60,8 @@ def test_images_in_no_class_have_the_label_of_the_unknown(protocol):
 
 def test_what_is_strange_is_said(protocol, tmp_path):
     problems = {one.name: one.problem for one in protocol.sets}
-    assert problems == {
-        "train": None, "test": None, "near": f"2 of 3 images in {str(tmp_path)!r}: put near here", "far": "missing: put far here"
-    }  # fmt: skip
+    too_few = f"2 of 3 images in {str(tmp_path)!r}: put near here"
+    assert problems == {"train": None, "test": None, "near": too_few, "far": "missing: put far here"}
     with pytest.raises(InputError, match="'far' is not there: put far here"):
         len(protocol.far["FAR"])
 
