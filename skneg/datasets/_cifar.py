@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickletools
+import pickletools  # nosec B403: it reads instructions and carries out none
 from pathlib import Path
 from typing import Any
 
