@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickletools  # nosec B403: it reads instructions and carries out none
+import pickletools  # nosec B403
 from pathlib import Path
 from typing import Any
 
