@@ -23,6 +23,8 @@ DETECTORS: dict[str, str] = {
     "LinearProbeDetector": "skneg.detectors._linear_probe",
     "KNNDetector": "skneg.detectors._knn",
     "MahalanobisDetector": "skneg.detectors._mahalanobis",
+    "ResidualDetector": "skneg.detectors._residual",
+    "ViMDetector": "skneg.detectors._vim",
     "ODINDetector": "skneg.detectors._odin",
     "CoOpDetector": "skneg.detectors._coop",
     "LoCoOpDetector": "skneg.detectors._locoop",
@@ -72,8 +74,8 @@ def list_detectors() -> list[DetectorInfo]:
     Examples
     --------
     >>> import skneg
-    >>> [info.name for info in skneg.list_detectors() if info.training == "features"]
-    ['InterNegDetector', 'ReActDetector', 'LinearProbeDetector', 'KNNDetector', 'MahalanobisDetector']
+    >>> [info.name for info in skneg.list_detectors() if info.needs == "local features"]
+    ['GLMCMDetector', 'LoCoOpDetector', 'SCTDetector']
     """
     classes = map(detector_class, DETECTORS)
     return [DetectorInfo(cls.__name__, cls.training, cls.needs, cls.reference) for cls in classes]

@@ -1,0 +1,66 @@
+"""ViM: the residual as the logit of one more class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..scores import energy
+from ._features import training_rows
+from ._probe import probe_logits
+from ._residual import ResidualDetector, residuals
+
+if TYPE_CHECKING:
+    from .._state import FittedState
+
+
+class ViMDetector(ResidualDetector):
+    """Virtual-logit matching: the energy of a classifier's logits less a scaled residual [1]_.
+
+    The residual is that of `ResidualDetector`, which says what differs from the published code. Its factor
+    makes the mean residual of the training images as large as their mean largest logit. So scaled it is the
+    logit of a virtual class, and the score orders images as the probability of that class does.
+
+    Parameters
+    ----------
+    n_components
+        See `ResidualDetector`.
+    C, max_iter
+        See `LinearProbeDetector`.
+    model, class_names, contamination, random_state, calibration, unknown_label, pretrained, device, \
+precision, batch_size, verbose
+        See `NegPromptDetector`. Class names are not needed, and no model is loaded while images come as
+        embeddings, of any width.
+
+    Attributes
+    ----------
+    alpha_ : float
+        The factor of the residual.
+    coef_, intercept_, n_iter_, origin_, residual_space_
+        See `ResidualDetector`.
+
+    References
+    ----------
+    .. [1] Wang et al., "ViM: Out-Of-Distribution with Virtual-logit Matching", CVPR 2022.
+
+    Examples
+    --------
+    >>> from skneg import ViMDetector
+    >>> from skneg.datasets import make_scenes
+    >>> X, y = make_scenes(100, shapes=["star", "heart"], random_state=0)
+    >>> ViMDetector(model="skneg-tiny", random_state=0).fit(X, y).score_samples(X).shape
+    (100,)
+    """
+
+    def _prepare(self, learned: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+        fitted = super()._prepare(learned, names)
+        embeddings, _ = training_rows(learned, names, type(self).__name__)
+        state: Any = SimpleNamespace(**fitted)
+        largest = probe_logits(state, embeddings).max(axis=1).mean()
+        return {**fitted, "alpha_": float(largest / residuals(state, embeddings).mean())}
+
+    def _score(self, state: FittedState, Z: np.ndarray) -> np.ndarray:
+        return energy(probe_logits(state, Z), temperature=1.0) - state.alpha_ * residuals(state, Z)
