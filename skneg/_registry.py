@@ -25,6 +25,7 @@ DETECTORS: dict[str, str] = {
     "MahalanobisDetector": "skneg.detectors._mahalanobis",
     "ResidualDetector": "skneg.detectors._residual",
     "ViMDetector": "skneg.detectors._vim",
+    "NNGuideDetector": "skneg.detectors._nnguide",
     "ODINDetector": "skneg.detectors._odin",
     "CoOpDetector": "skneg.detectors._coop",
     "LoCoOpDetector": "skneg.detectors._locoop",

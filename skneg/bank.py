@@ -87,12 +87,11 @@ class TextBank:
         -------
         ndarray of shape (n,), float64
         """
-        width = len(self.positive) + len(self.negative) + len(self.common)
-        step = max(_ROWS, _CELLS // width)
-        blocks = np.split(Z, range(step, len(Z), step))
-        return np.concatenate(
-            [
-                score(*(block @ part.T for part in (self.positive, self.negative, self.common)))
-                for block in blocks
-            ]
-        )
+        parts = self.positive, self.negative, self.common
+        return by_blocks(Z, sum(map(len, parts)), lambda block: score(*(block @ part.T for part in parts)))
+
+
+def by_blocks(Z: np.ndarray, width: int, answer: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Answers to rows of Z, some at a time: as many as keep products with `width` columns small."""
+    step = max(_ROWS, _CELLS // width)
+    return np.concatenate([answer(block) for block in np.split(Z, range(step, len(Z), step))])

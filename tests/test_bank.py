@@ -54,3 +54,16 @@ def test_blocks_of_any_size_give_the_same_scores(bank, cells, monkeypatch):
 def test_parts_that_do_not_fit_are_named(parts, message):
     with pytest.raises(InputError, match=message):
         TextBank(*parts)
+
+
+def test_answers_come_in_the_order_of_the_rows(monkeypatch):
+    monkeypatch.setattr(bank_module, "_CELLS", 300)  # blocks of _ROWS, 64
+    sizes = []
+
+    def answer(rows):
+        sizes.append(len(rows))
+        return rows.sum(axis=1)
+
+    rows = np.arange(300.0).reshape(150, 2)
+    np.testing.assert_array_equal(bank_module.by_blocks(rows, 100, answer), rows.sum(axis=1))
+    assert sizes == [64, 64, 22]

@@ -89,7 +89,8 @@ precision, batch_size, verbose
 
     def _score(self, state: FittedState, Z: np.ndarray) -> np.ndarray:
         chosen, temperature = self.score_func, self.score_temperature
-        logits = probe_logits(state, np.minimum(Z, state.clip_value_) if chosen == "react" else Z)
+        clipped = np.minimum(Z, state.clip_value_) if chosen == "react" else Z
+        logits = probe_logits(vars(state), clipped)
         if chosen == "max_logit":
             return max_logit(logits)
         return mcm(logits, temperature) if chosen == "msp" else energy(logits, temperature)

@@ -38,7 +38,7 @@ class ProbeDetector(FeatureDetector):
         return fit_probe(self, embeddings, targets, learned["seed_"])
 
     def _posterior(self, state: FittedState, Z: np.ndarray) -> np.ndarray:
-        return softmax(probe_logits(state, Z), axis=1)
+        return softmax(probe_logits(vars(state), Z), axis=1)
 
 
 def check_probe(detector: Any) -> None:
@@ -71,7 +71,7 @@ def probe_weights(fitted: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     return halves * weights, halves[:, 0] * intercepts
 
 
-def probe_logits(state: FittedState, Z: np.ndarray) -> np.ndarray:
+def probe_logits(fitted: Mapping[str, Any], Z: np.ndarray) -> np.ndarray:
     """Logits (n, k) of embeddings (n, d), float64."""
-    weights, intercepts = probe_weights({"coef_": state.coef_, "intercept_": state.intercept_})
+    weights, intercepts = probe_weights(fitted)
     return Z.astype(np.float64) @ weights.T + intercepts

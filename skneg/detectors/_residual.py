@@ -88,9 +88,9 @@ precision, batch_size, verbose
         return {**fitted, "origin_": origin, "residual_space_": vectors[:, : len(moments) - kept]}
 
     def _score(self, state: FittedState, Z: np.ndarray) -> np.ndarray:
-        return -residuals(state, Z)
+        return -residuals(vars(state), Z)
 
 
-def residuals(state: FittedState, Z: np.ndarray) -> np.ndarray:
+def residuals(fitted: Mapping[str, Any], Z: np.ndarray) -> np.ndarray:
     """Lengths (n,) of the parts of embeddings (n, d) outside the principal space."""
-    return np.linalg.norm((Z - state.origin_) @ state.residual_space_, axis=1)
+    return np.linalg.norm((Z - fitted["origin_"]) @ fitted["residual_space_"], axis=1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,9 +57,9 @@ precision, batch_size, verbose
     def _prepare(self, learned: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
         fitted = super()._prepare(learned, names)
         embeddings, _ = training_rows(learned, names, type(self).__name__)
-        state: Any = SimpleNamespace(**fitted)
-        largest = probe_logits(state, embeddings).max(axis=1).mean()
-        return {**fitted, "alpha_": float(largest / residuals(state, embeddings).mean())}
+        largest = probe_logits(fitted, embeddings).max(axis=1).mean()
+        return {**fitted, "alpha_": float(largest / residuals(fitted, embeddings).mean())}
 
     def _score(self, state: FittedState, Z: np.ndarray) -> np.ndarray:
-        return energy(probe_logits(state, Z), temperature=1.0) - state.alpha_ * residuals(state, Z)
+        fitted = vars(state)
+        return energy(probe_logits(fitted, Z), temperature=1.0) - state.alpha_ * residuals(fitted, Z)

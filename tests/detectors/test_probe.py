@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from skneg import LinearProbeDetector, ResidualDetector, ViMDetector
+from skneg import LinearProbeDetector, NNGuideDetector, ResidualDetector, ViMDetector
 from skneg.detectors._probe import fit_probe, probe_logits, probe_weights
 from skneg.errors import InputError, VocabularyError
 
@@ -13,15 +13,15 @@ from ..conftest import random_unit
 RNG = np.random.default_rng(0)
 TRAIN, X = random_unit(RNG, 90), random_unit(RNG, 20)
 Y = np.tile(list("abc"), 30)
-KINDS = (LinearProbeDetector, ResidualDetector, ViMDetector)
+KINDS = (LinearProbeDetector, ResidualDetector, ViMDetector, NNGuideDetector)
 
 
 def test_two_classes_share_the_difference_of_their_logits():
-    state = SimpleNamespace(coef_=np.array([[2.0, -4.0]]), intercept_=np.array([6.0]))
-    weights, intercepts = probe_weights(vars(state))
+    fitted = {"coef_": np.array([[2.0, -4.0]]), "intercept_": np.array([6.0])}
+    weights, intercepts = probe_weights(fitted)
     assert weights.tolist() == [[-1, 2], [1, -2]]
     assert intercepts.tolist() == [-3, 3]
-    logits = probe_logits(state, np.array([[1, 1]], dtype=np.float32))
+    logits = probe_logits(fitted, np.array([[1, 1]], dtype=np.float32))
     assert logits.dtype == np.float64
     assert logits.tolist() == [[-2, 2]]
 

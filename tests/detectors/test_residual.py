@@ -1,5 +1,3 @@
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
@@ -20,8 +18,8 @@ def fit(Z=TRAIN, y=Y, **parameters):
 
 def test_the_residual_is_what_the_principal_space_leaves():
     # (4, 4, 7) - (1, 0, 2) = (3, 4, 5): without the third axis 5 is left of it.
-    state = SimpleNamespace(origin_=np.array([1.0, 0.0, 2.0]), residual_space_=np.eye(3)[:, :2])
-    assert residuals(state, np.array([[4.0, 4.0, 7.0], [1.0, 0.0, 9.0]])).tolist() == [5, 0]
+    fitted = {"origin_": np.array([1.0, 0.0, 2.0]), "residual_space_": np.eye(3)[:, :2]}
+    assert residuals(fitted, np.array([[4.0, 4.0, 7.0], [1.0, 0.0, 9.0]])).tolist() == [5, 0]
 
 
 @pytest.mark.parametrize("n_components", [None, 5])
