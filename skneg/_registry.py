@@ -26,6 +26,8 @@ DETECTORS: dict[str, str] = {
     "ResidualDetector": "skneg.detectors._residual",
     "ViMDetector": "skneg.detectors._vim",
     "NNGuideDetector": "skneg.detectors._nnguide",
+    "GENDetector": "skneg.detectors._gen",
+    "FDBDDetector": "skneg.detectors._fdbd",
     "ODINDetector": "skneg.detectors._odin",
     "CoOpDetector": "skneg.detectors._coop",
     "LoCoOpDetector": "skneg.detectors._locoop",

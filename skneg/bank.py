@@ -7,10 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ._utils import by_blocks
 from .errors import InputError
-
-_CELLS = 2**22  # cosines alive at a time while scoring: 16 MiB
-_ROWS = 64  # images in a block at the least: a product of fewer with many texts costs twice as much
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,9 +87,3 @@ class TextBank:
         """
         parts = self.positive, self.negative, self.common
         return by_blocks(Z, sum(map(len, parts)), lambda block: score(*(block @ part.T for part in parts)))
-
-
-def by_blocks(Z: np.ndarray, width: int, answer: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Answers to rows of Z, some at a time: as many as keep products with `width` columns small."""
-    step = max(_ROWS, _CELLS // width)
-    return np.concatenate([answer(block) for block in np.split(Z, range(step, len(Z), step))])

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._utils import check_at_least
-from ..bank import by_blocks
+from .._utils import by_blocks, check_at_least
 from ..scores import energy
 from ._features import training_rows
 from ._probe import ProbeDetector, probe_logits

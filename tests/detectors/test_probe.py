@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from skneg import LinearProbeDetector, NNGuideDetector, ResidualDetector, ViMDetector
+from skneg import (
+    FDBDDetector,
+    GENDetector,
+    LinearProbeDetector,
+    NNGuideDetector,
+    ResidualDetector,
+    ViMDetector,
+)
 from skneg.detectors._probe import fit_probe, probe_logits, probe_weights
 from skneg.errors import InputError, VocabularyError
 
@@ -13,7 +20,7 @@ from ..conftest import random_unit
 RNG = np.random.default_rng(0)
 TRAIN, X = random_unit(RNG, 90), random_unit(RNG, 20)
 Y = np.tile(list("abc"), 30)
-KINDS = (LinearProbeDetector, ResidualDetector, ViMDetector, NNGuideDetector)
+KINDS = (LinearProbeDetector, ResidualDetector, ViMDetector, NNGuideDetector, GENDetector, FDBDDetector)
 
 
 def test_two_classes_share_the_difference_of_their_logits():
