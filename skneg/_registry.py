@@ -28,6 +28,8 @@ DETECTORS: dict[str, str] = {
     "NNGuideDetector": "skneg.detectors._nnguide",
     "GENDetector": "skneg.detectors._gen",
     "FDBDDetector": "skneg.detectors._fdbd",
+    "TipAdapterDetector": "skneg.detectors._tip_adapter",
+    "COOkeDDetector": "skneg.detectors._cooked",
     "ODINDetector": "skneg.detectors._odin",
     "CoOpDetector": "skneg.detectors._coop",
     "LoCoOpDetector": "skneg.detectors._locoop",

@@ -61,6 +61,7 @@ QUICK = {
     "NegLabelDetector": WORDS,
     "CSPDetector": {**WORDS, "adjectives": ["shiny"], "superclasses": ["thing"]},
     "ReActDetector": WARM,
+    "TipAdapterDetector": {"alpha": 0.01},  # 40 images a class would outvote names at a temperature of 1
     "CoOpDetector": SHORT,
     "LSNDetector": {**SHORT, "n_negative": 2, **WARM},
     "CLIPNDetector": WARM,
