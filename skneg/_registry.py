@@ -35,6 +35,7 @@ DETECTORS: dict[str, str] = {
     "LoCoOpDetector": "skneg.detectors._locoop",
     "SCTDetector": "skneg.detectors._sct",
     "LSNDetector": "skneg.detectors._lsn",
+    "FADetector": "skneg.detectors._fa",
     "CLIPNDetector": "skneg.detectors._clipn",
     "ZOCDetector": "skneg.detectors._zoc",
 }
