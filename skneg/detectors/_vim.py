@@ -23,6 +23,9 @@ class ViMDetector(ResidualDetector):
     makes the mean residual of the training images as large as their mean largest logit. So scaled it is the
     logit of a virtual class, and the score orders images as the probability of that class does.
 
+    With fewer training images than dimensions their residuals are smaller than those of new images. The factor
+    is large then, and the score close to that of `ResidualDetector` (docs/detectors.md).
+
     Parameters
     ----------
     n_components
