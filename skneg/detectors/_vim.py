@@ -23,8 +23,8 @@ class ViMDetector(ResidualDetector):
     makes the mean residual of the training images as large as their mean largest logit. So scaled it is the
     logit of a virtual class, and the score orders images as the probability of that class does.
 
-    With fewer training images than dimensions their residuals are smaller than those of new images. The factor
-    is large then, and the score close to that of `ResidualDetector` (docs/detectors.md).
+    With fewer training images than dimensions their residuals are smaller than those of new images. The
+    factor is large then, and the score close to that of `ResidualDetector` (docs/detectors.md).
 
     Parameters
     ----------
