@@ -48,8 +48,8 @@ def loaded_backbone(detector: Any) -> Backbone:
         from .persistence import check_backbone
 
         check_backbone(backbone, state.backbone)
-        bank, width = getattr(state, "text_bank_", None), backbone.text_tower.embed_dim
-        if bank is not None and bank.positive.shape[1] != width:
+        bank = getattr(state, "text_bank_", None)
+        if bank is not None and bank.positive.shape[1] != (width := backbone.text_tower.embed_dim):
             found = bank.positive.shape[1]
             raise PersistenceError(
                 f"its text embeddings have {found} columns, not {width} as {backbone.name}."

@@ -1,25 +1,15 @@
-"""Images to embeddings as a scikit-learn transformer."""
+"""Images to embeddings as scikit-learn transformers."""
 
 from __future__ import annotations
 
 import os
-from numbers import Integral
-from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin
-
-from ._sklearn import DOC_LINK
-from ._utils import check_at_least, check_option, check_switch
-from .errors import ImageError, InputError
-from .images import MAX_PIXELS, as_image_sequence
-from .images._unreadable import warn_of_skipped
-
-if TYPE_CHECKING:
-    from .backbone import Backbone
+from ._image_encoder import ImageEncoder
+from .errors import InputError
+from .images import MAX_PIXELS
 
 
-class CLIPImageEncoder(TransformerMixin, BaseEstimator):
+class CLIPImageEncoder(ImageEncoder):
     """Encode images with a frozen CLIP image tower.
 
     It learns nothing, so it works without `fit`. With ``cache=`` each image is encoded once, in a whole
@@ -53,6 +43,7 @@ class CLIPImageEncoder(TransformerMixin, BaseEstimator):
 
     See Also
     --------
+    TimmImageEncoder : The same with an image model that knows no texts, such as DINOv2.
     NegPromptDetector : Takes images too, and then encodes them in the same way.
 
     Examples
@@ -63,9 +54,6 @@ class CLIPImageEncoder(TransformerMixin, BaseEstimator):
     >>> CLIPImageEncoder(model="skneg-tiny").fit_transform(X).shape
     (4, 128)
     """
-
-    _doc_link_module = "skneg"
-    _doc_link_template = DOC_LINK
 
     def __init__(
         self,
@@ -92,108 +80,82 @@ class CLIPImageEncoder(TransformerMixin, BaseEstimator):
         self.on_error = on_error
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any = None) -> Self:
-        """Do nothing: the tower is frozen.
+    def _model(self) -> tuple[str, str | None]:
+        return self.model, self.pretrained
 
-        Parameters
-        ----------
-        X : sequence of images
-            Not looked at.
-        y : None
-            Ignored.
 
-        Returns
-        -------
-        self
-        """
-        return self
+class TimmImageEncoder(ImageEncoder):
+    """Encode images with a frozen image model of timm, such as DINOv2, DINOv3 or ConvNeXt.
 
-    def transform(self, X: Any) -> np.ndarray:
-        """Encode images, in order.
+    It has no text tower, so it goes with detectors that compare images: `KNNDetector`, `MahalanobisDetector`,
+    `LinearProbeDetector` and ``NegPromptDetector(evidence="images")``. All of them also take the model
+    themselves, as ``model="timm:<model>"``; docs/image-models.md shows both.
 
-        Parameters
-        ----------
-        X : sequence of images
-            As in `NegPromptDetector.fit`, without embeddings.
+    An embedding is what timm's model gives without its classifier (``reset_classifier(0)``), scaled to length
+    1. Images are prepared as `timm.data.resolve_data_config` says of the model.
 
-        Returns
-        -------
-        ndarray of shape (n, d) or (n, 1 + patches, d), float32
-            Unit-norm embeddings; with ``on_error="skip"``, rows of NaN for images that cannot be read.
+    Parameters
+    ----------
+    model : str, default="vit_base_patch14_dinov2.lvd142m"
+        A name of timm that has weights (``timm.list_pretrained()``), ``"hf-hub:<id>"``, or
+        ``"local-dir:<folder>"`` with ``config.json`` and ``model.safetensors``, as timm's ``save_for_hf``
+        writes them. Nothing in a folder is run (docs/security.md), and a model without weights is an error.
+    device : str, default="auto"
+        See `skneg.backbone.load_backbone`, also for `precision`.
+    precision : {"auto", "fp32", "bf16", "fp16"}, default="auto"
+    batch_size : int, default=64
+        As of `CLIPImageEncoder`, as are `cache`, `max_pixels`, `on_error` and `verbose`.
+    cache : str or os.PathLike, optional
+        May be the folder of other encoders: embeddings of one model are never taken for those of another.
+    max_pixels : int, default=178_956_970
+    on_error : {"raise", "skip"}, default="raise"
+    verbose : bool, default=False
 
-        Raises
-        ------
-        ImageError
-            If images cannot be read, or none with ``on_error="skip"``; its ``errors`` has one for each.
-        InputError, InputTypeError
-            If X is no sequence of images, or holds floats that are not normalised.
-        BackboneError
-            If the model cannot be had.
-        """
-        images = as_image_sequence(X, self.max_pixels)
-        check_at_least("batch_size", self.batch_size, 1, Integral)
-        check_switch("verbose", self.verbose)
-        check_switch("local", self.local)
-        check_option("on_error", self.on_error, ("raise", "skip"))
-        if self.cache is None:
-            return self._encode(images, self.on_error)
-        from .cache import EmbeddingCache, encoding_of
+    See Also
+    --------
+    CLIPImageEncoder : The same with CLIP, whose embeddings can be compared with texts.
 
-        cache = EmbeddingCache(self.cache, encoding_of(self.backbone(), self.local))
-        try:
-            return cache.encode_through(images, self._encode)
-        except ImageError as error:
-            bad = self.backbone().image_tower.unreadable(images) or [error]
-            good = np.setdiff1d(np.arange(len(images)), [e.index for e in bad]).tolist()
-            if not good:
-                raise ImageError.of(bad) from error
-            # Also where all that follows is an error: the next run then finds them.
-            encoded = cache.encode_through(images.take(good), self._encode)
-            if self.on_error == "raise":
-                raise ImageError.of(bad) from error
-        rows = np.full((len(images), *encoded.shape[1:]), np.nan, dtype=encoded.dtype)
-        rows[good] = encoded
-        warn_of_skipped(bad)
-        return rows
+    References
+    ----------
+    .. [1] Wightman, "PyTorch Image Models", https://github.com/huggingface/pytorch-image-models.
 
-    def backbone(self) -> Backbone:
-        """The model, loaded when first needed and once in a process."""
-        from .backbone import load_backbone
+    Examples
+    --------
+    A small model without training, in timm's layout, stands in for a real one:
 
-        return load_backbone(self.model, self.pretrained, self.device, self.precision)
+    >>> import tempfile
+    >>> import timm
+    >>> from skneg import TimmImageEncoder
+    >>> from skneg.datasets import make_scenes
+    >>> X, _ = make_scenes(4, random_state=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     timm.models.save_for_hf(timm.create_model("test_vit"), folder, safe_serialization=True)
+    ...     TimmImageEncoder(model=f"local-dir:{folder}").transform(X).shape
+    (4, 64)
+    """
 
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Names of the columns that `transform` gives; loads no weights.
+    def __init__(
+        self,
+        *,
+        model: str = "vit_base_patch14_dinov2.lvd142m",
+        device: str = "auto",
+        precision: str = "auto",
+        batch_size: int = 64,
+        cache: str | os.PathLike | None = None,
+        max_pixels: int = MAX_PIXELS,
+        on_error: str = "raise",
+        verbose: bool | int = False,
+    ) -> None:
+        self.model = model
+        self.device = device
+        self.precision = precision
+        self.batch_size = batch_size
+        self.cache = cache
+        self.max_pixels = max_pixels
+        self.on_error = on_error
+        self.verbose = verbose
 
-        Parameters
-        ----------
-        input_features : None
-            Ignored.
-
-        Returns
-        -------
-        ndarray of shape (d,), object
-            ``clipimageencoder0``, ``clipimageencoder1`` and so on.
-        """
-        if self.local:
-            raise InputError("local=True gives a 3-D array, which has no columns to name; take local=False.")
-        from .backbone import embedding_width
-
-        width = embedding_width(self.model, self.pretrained)
-        return np.array([f"clipimageencoder{column}" for column in range(width)], dtype=object)
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return True
-
-    def _encode(self, images: Any, on_error: str = "raise") -> np.ndarray:
-        encode, local = self.backbone().image_tower.encode, bool(self.local)
-        return encode(images, self.batch_size, bool(self.verbose), local=local, on_error=on_error)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.requires_fit = False
-        tags.input_tags.one_d_array = True
-        tags.input_tags.two_d_array = False
-        tags.input_tags.string = True
-        tags.transformer_tags.preserves_dtype = []
-        return tags
+    def _model(self) -> tuple[str, str | None]:
+        if not isinstance(self.model, str) or not self.model:
+            raise InputError(f"model must be the name of a model of timm, got {self.model!r}.")
+        return f"timm:{self.model.removeprefix('timm:')}", None
