@@ -1,7 +1,7 @@
 """Image models of timm: by name, or from a folder whose configuration is data.
 
-Of a configuration in timm's layout (``config.json``) only what stands here is read: an architecture of
-the installed package, arguments of it that are numbers, switches and words of a list, and how images are prepared.
+Of a configuration in timm's layout (``config.json``) only what stands here is read: an architecture of the
+installed package; arguments of it that are numbers, switches and words of a list; how images are prepared.
 Where weights come from, which such a file may say too, is not looked at.
 """
 

@@ -13,7 +13,7 @@ from huggingface_hub import constants
 from sklearn.utils.fixes import parse_version
 
 from skneg.backbone import _loading, embedding_width, load_backbone
-from skneg.backbone._download import _weights
+from skneg.backbone._download import hub_files
 from skneg.backbone._tiny import TINY_FOLDER
 from skneg.errors import BackboneError
 
@@ -137,5 +137,5 @@ def test_a_hub_that_does_not_answer_fails_within_ten_seconds(hub, monkeypatch):
     ],
 )
 def test_weights_lie_where_open_clip_looks_for_them(model, pretrained, repository, first):
-    found, names = _weights(model, pretrained)
+    found, names = hub_files(model, pretrained)
     assert (found, names[0]) == (repository, first)
