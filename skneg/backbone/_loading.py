@@ -6,8 +6,10 @@ import logging
 import os
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import open_clip
@@ -26,6 +28,7 @@ from ._folder import absolute, build
 from ._forked import prepare_for_forks, refuse_gpu_after_fork
 from ._image_tower import ImageTower
 from ._own_randomness import OwnRandomness
+from ._pair import PairedImageTower, PairedTextTower
 from ._text_tower import NoTextTower, TextTower
 from ._timm import TIMM
 from ._tiny import TINY_NAME, verified_tiny_folder
@@ -41,6 +44,8 @@ _OFFLINE_HELP = (
 )
 
 _PATIENCE = 5  # seconds
+
+GREY = Image.new("RGB", (32, 32), "grey")  # to try a model out with
 
 _PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
@@ -82,6 +87,26 @@ class Backbone:
         return settings_of(self.image_tower._network)
 
 
+@dataclass(frozen=True)
+class _Pair(Backbone):
+    """Two models as one; see `skneg.backbone._pair`."""
+
+    models: tuple[Backbone, Backbone]
+
+    @cached_property
+    def weights_sha256(self) -> str:
+        return sha256("".join(model.weights_sha256 for model in self.models).encode()).hexdigest()
+
+    @cached_property
+    def text_checksum(self) -> int:
+        # Another than that of CLIP alone, whose embeddings are shorter.
+        return crc32(str(self.text_tower.embed_dim).encode(), self.models[0].text_checksum)
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        return {**self.models[0].settings, "second": self.models[1].settings}
+
+
 def load_backbone(
     model: str = "ViT-B-16",
     pretrained: str | None = None,
@@ -96,7 +121,7 @@ def load_backbone(
         ``"skneg-tiny"`` (ships with skneg), an open_clip model name, ``"hf-hub:<id>"`` or
         ``"local-dir:<folder>"``. Nothing in a folder is run, and what its configuration may say is a list:
         docs/security.md. ``"timm:<model>"`` is a model of timm, as `skneg.TimmImageEncoder` takes it, without
-        a text tower.
+        a text tower; ``"<model>+timm:<model>"`` are both, side by side (docs/image-models.md).
     pretrained : str, optional
         A pretrained tag of open_clip or a checkpoint file, for plain model names. None means
         ``"laion2b_s34b_b88k"`` for ViT-B-16, as in the paper; other names need one. A bare checkpoint
@@ -128,6 +153,8 @@ def load_backbone(
     """
     if not isinstance(model, str) or not model:
         raise InputError(f"model must be the name of an open_clip model, got {model!r}.")
+    if parts := names_of_pair(model):
+        return _load_pair(parts, pretrained, device, precision)
     model = absolute(model)
     if pretrained is None:
         pretrained = DEFAULT_PRETRAINED.get(model)
@@ -142,6 +169,27 @@ def load_backbone(
         if key not in _loaded:
             _loaded[key] = _load(model, pretrained, chosen_device, dtype)
         return _loaded[key]
+
+
+def _load_pair(names: tuple[str, str], pretrained: str | None, device: str, precision: str) -> Backbone:
+    first = load_backbone(names[0], pretrained, device, precision)
+    second = load_backbone(names[1], None, device, precision)
+    key = (first, second)
+    with _lock.held():
+        if key not in _loaded:
+            text_tower = first.text_tower
+            if isinstance(text_tower, TextTower):
+                width = second.image_tower.encode([GREY]).shape[1]
+                text_tower = PairedTextTower(text_tower, width)
+            image_tower: Any = PairedImageTower(first.image_tower, second.image_tower)
+            _loaded[key] = _Pair(f"{first.name}+{second.name}", image_tower, text_tower, key)
+        return _loaded[key]
+
+
+def names_of_pair(model: str) -> tuple[str, str] | None:
+    """The two models of ``<model>+timm:<model>``; None of a single one."""
+    first, is_pair, second = model.partition(f"+{TIMM}")
+    return (first, TIMM + second) if is_pair else None
 
 
 def list_models() -> list[tuple[str, str]]:
@@ -219,7 +267,7 @@ def _load(model: str, pretrained: str | None, device: torch.device, dtype: torch
 
 def _try_out(image_tower: ImageTower, text_tower: TextTower | None) -> None:
     """Refuse a model whose configuration and weights fit each other, but not what it is for."""
-    image = image_tower.encode([Image.new("RGB", (32, 32), "grey")])
+    image = image_tower.encode([GREY])
     if image.ndim != 2:
         raise ValueError(f"of an image it gives numbers of shape {image.shape[1:]}, not one row")
     text = image if text_tower is None else text_tower.encode(["a"])

@@ -5,10 +5,9 @@ from __future__ import annotations
 from contextlib import suppress
 
 import open_clip
-from PIL import Image
 
 from ._folder import absolute, config_of
-from ._loading import load_backbone
+from ._loading import GREY, load_backbone, names_of_pair
 from ._timm import TIMM, width_of
 from ._tiny import TINY_FOLDER, TINY_NAME
 
@@ -28,6 +27,8 @@ def embedding_width(model: str, pretrained: str | None = None) -> int:
     BackboneError
         If the model cannot be had.
     """
+    if isinstance(model, str) and (parts := names_of_pair(model)):
+        return embedding_width(parts[0], pretrained) + embedding_width(parts[1])
     with suppress(Exception):  # open_clip raises a dozen types for what is one fact: no such model
         source = f"local-dir:{TINY_FOLDER}" if model == TINY_NAME else absolute(model)
         if source.startswith(TIMM):
@@ -37,4 +38,4 @@ def embedding_width(model: str, pretrained: str | None = None) -> int:
         config = open_clip.get_model_config(source) or open_clip.get_model_config(source.replace("/", "-"))
         return int(config["embed_dim"])
     tower = load_backbone(model, pretrained, device="cpu").image_tower
-    return tower.encode([Image.new("RGB", (32, 32))]).shape[1]
+    return tower.encode([GREY]).shape[1]
