@@ -122,6 +122,15 @@ class Method:
     def _backbone(self) -> Backbone:
         return loaded_backbone(self)
 
+    def _columns(self) -> tuple[int, int] | None:
+        """How many columns each of two models has, where `model` names two; no weights are loaded."""
+        first, is_pair, second = self.model.partition("+timm:")
+        if not is_pair:
+            return None
+        from .backbone import embedding_width
+
+        return embedding_width(first, self.pretrained), embedding_width(f"timm:{second}")
+
     def _embed(self, images: Any) -> np.ndarray:
         self._backbone()  # noted in `fit`, and checked where a file says which it must be
         return self._encoder().transform(images)

@@ -2,7 +2,7 @@
 
 An image has both embeddings side by side, each divided by the square root of 2; a text has CLIP's, and zeros
 in the place of the other. So embeddings have length 1. A cosine of image and text is CLIP's own divided by the
-square root of 2, and so is the temperature: cosines divided by it are those of CLIP alone.
+root of 2, and so is the temperature: cosines divided by it are those of CLIP alone.
 """
 
 from __future__ import annotations

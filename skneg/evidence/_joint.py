@@ -11,7 +11,8 @@ import numpy as np
 from .._softmax import log_softmax, logsumexp, softmax
 from .._utils import warn
 from ..errors import CalibrationWarning, InputError
-from ._images import N_FOLDS, ImageEvidence, cross_fit, groups_of_classes
+from ._images import N_FOLDS, ImageEvidence, groups_of_classes
+from ._pair import PairedEvidence, fit_evidence
 from ._weights import information, posterior_weights, separation
 
 TextOf = Callable[..., tuple[np.ndarray, np.ndarray]]
@@ -66,7 +67,7 @@ class JointScore:
 
     Attributes
     ----------
-    images : ImageEvidence
+    images : ImageEvidence or PairedEvidence
         Of the classes that have images.
     names : list of str
         Their names, in the order of `images`.
@@ -79,7 +80,7 @@ class JointScore:
         one (`centres`): nothing speaks against what nothing is known of.
     """
 
-    images: ImageEvidence
+    images: ImageEvidence | PairedEvidence
     names: list[str]
     posterior: np.ndarray
     weights: np.ndarray
@@ -103,6 +104,7 @@ class JointScore:
         rng: np.random.RandomState,
         text_of: TextOf | None = None,
         groups: np.ndarray | None = None,
+        columns: Sequence[int] | None = None,
     ) -> tuple[Self, np.ndarray, np.ndarray, CrossFitted]:
         """Fit on embeddings (n, d) of classes 0 to k - 1, each with an image.
 
@@ -119,6 +121,8 @@ class JointScore:
             each image out of its score. None leaves text out.
         groups : ndarray of shape (n,), int, optional
             See `folds`.
+        columns : sequence of two int, optional
+            How many columns each of two models has; by default there is one model.
 
         Returns
         -------
@@ -136,7 +140,7 @@ class JointScore:
         rows = np.arange(n)
         if n * k > _CELLS:
             rows = np.sort(rng.permutation(n)[: max(_CELLS // k, _ROWS)])
-        evidence = cross_fit(X, y, rows, rng, groups)
+        images, evidence = fit_evidence(X, y, rows, rng, groups, columns)
         logits, text = np.zeros((len(rows), k)), np.zeros(len(rows))
         if text_of is not None:
             logits, text = text_of(rows)
@@ -159,9 +163,7 @@ class JointScore:
         evidence = evidence.astype(np.float16).astype(np.float64)  # as a file holds them
         trust = n_honest / (n_honest + _PRIOR)
         posterior, weights = _weigh(logits, evidence, labels, trust, text_knows)
-        fitted = cls(
-            ImageEvidence.of(X, y), list(names), posterior, weights, np.zeros(3), np.ones(3), neutral
-        )
+        fitted = cls(images, list(names), posterior, weights, np.zeros(3), np.ones(3), neutral)
         parts = fitted.parts(logits, text, evidence)
         measured = np.maximum([scale_of_text, *parts.std(axis=0)[1:]], _FLOOR)
         trusted = np.array([n_text / (n_text + _PRIOR), trust, trust])

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..bank import TextBank
 from ..errors import PersistenceError
-from ..evidence import CrossFitted, ImageEvidence, JointScore
+from ..evidence import CrossFitted, ImageEvidence, JointScore, PairedEvidence
 from ..images import CaptionedImages
 from ..prompts.recipe import CoOpRecipe, PromptRecipe
 from ..words import Words
@@ -25,6 +25,7 @@ _SETTINGS = {cls.__name__: cls for cls in (CoOpRecipe, PromptRecipe, Words)}
 _PARTS: dict[str, Any] = {
     "bank": TextBank,
     "image_evidence": ImageEvidence,
+    "paired_evidence": PairedEvidence,
     "joint_score": JointScore,
     "cross_fitted": CrossFitted,
 }

@@ -1,0 +1,115 @@
+"""What the images say to two models: the evidence of each, weighted by what both together know."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+
+from ..errors import InputError
+from ._images import ImageEvidence, cross_fit
+from ._weights import posterior_weights
+
+# Before labels have spoken both models count the same; together as much as images do in the posterior.
+_PRIOR = (4.0, 4.0)
+
+
+@dataclass(frozen=True, eq=False)
+class PairedEvidence:
+    """How much each class's images speak for it in the embeddings of two models, in nats.
+
+    ``G_c = w_1 G_1c + w_2 G_2c``, each `ImageEvidence` of its own columns, so that neither the scale nor the
+    number of the other's columns has a part in it.
+
+    Attributes
+    ----------
+    first, second : ImageEvidence
+        Of the first columns of embeddings, and of the others.
+    weights : ndarray of shape (2,)
+        (w_1, w_2), of sum 1: those of ``softmax_c(w_1 G_1c + w_2 G_2c)`` that make the labels of
+        cross-fitted images most likely (`posterior_weights`), about equal where there are few.
+    """
+
+    first: ImageEvidence
+    second: ImageEvidence
+    weights: np.ndarray
+
+    def __post_init__(self) -> None:
+        if self.weights.shape != (2,) or not np.array_equal(self.first.counts, self.second.counts):
+            raise InputError("two evidences need two weights and the same images.")
+
+    @property
+    def centre(self) -> np.ndarray:
+        """Those of both, (d1 + d2,)."""
+        return np.concatenate([self.first.centre, self.second.centre])
+
+    @property
+    def means(self) -> np.ndarray:
+        """Whitened class means (k, d1 + d2)."""
+        return np.concatenate([self.first.means, self.second.means], axis=1)
+
+    def __call__(self, Z: np.ndarray) -> np.ndarray:
+        """Evidence (n, k), float64, of embeddings (n, d1 + d2)."""
+        one, two = self._halves(Z)
+        return self._joined(self.first(one), self.second(two))
+
+    def add(self, Z: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> tuple[Self, np.ndarray]:
+        """With more images in the class means; see `ImageEvidence.add`. Weights stay."""
+        halves = zip((self.first, self.second), self._halves(Z), strict=True)
+        (first, one), (second, two) = (own.add(half, y, groups) for own, half in halves)
+        return replace(self, first=first, second=second), self._joined(one, two)
+
+    def _halves(self, Z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        width = len(self.first.centre)
+        return Z[:, :width], Z[:, width:]
+
+    def _joined(self, one: np.ndarray, two: np.ndarray) -> np.ndarray:
+        return self.weights[0] * one + self.weights[1] * two
+
+
+def fit_evidence(
+    X: np.ndarray,
+    y: np.ndarray,
+    rows: np.ndarray,
+    rng: np.random.RandomState,
+    groups: np.ndarray | None = None,
+    columns: Sequence[int] | None = None,
+) -> tuple[Any, np.ndarray]:
+    """The evidence of all images, and that (len(rows), k) of some by the images of other folds.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+    y : ndarray of shape (n,), int
+    rows, rng, groups
+        See `cross_fit`.
+    columns : sequence of two int, optional
+        How many columns each of two models has; by default there is one model.
+
+    Returns
+    -------
+    ImageEvidence or PairedEvidence
+    evidence : ndarray of shape (len(rows), k)
+    """
+    if columns is None:
+        return ImageEvidence.of(X, y), cross_fit(X, y, rows, rng, groups)
+    if sum(columns) != X.shape[1]:
+        raise InputError(f"two models have {columns[0]} and {columns[1]} columns, X has {X.shape[1]}.")
+    halves, state = np.split(X, [columns[0]], axis=1), rng.get_state()
+    crossed = []
+    for half in halves:
+        rng.set_state(state)  # the same folds
+        crossed.append(cross_fit(half, y, rows, rng, groups))
+    weights = np.array(posterior_weights(*_known(crossed, y[rows]), _PRIOR))
+    first, second = (ImageEvidence.of(half, y) for half in halves)
+    paired = PairedEvidence(first, second, weights / weights.sum())
+    return paired, paired._joined(*crossed)
+
+
+def _known(crossed: list[np.ndarray], labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Two evidences and labels of the images that all of it is known of."""
+    known = np.isfinite(crossed[0]).all(axis=1)
+    one, two = (evidence[known] for evidence in crossed)
+    return one, two, labels[known]
