@@ -1,8 +1,8 @@
 """Two models as one: CLIP, and beside it another that sees the same images.
 
 An image has both embeddings side by side, each divided by the square root of 2; a text has CLIP's, and zeros
-in the place of the other. So embeddings have length 1. A cosine of image and text is CLIP's own divided by the
-root of 2, and so is the temperature: cosines divided by it are those of CLIP alone.
+in the place of the other. So embeddings have length 1. A cosine of image and text is CLIP's own divided by
+the square root of 2, and so is the temperature: cosines divided by it are those of CLIP alone.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from .._utils import warn
 from ..errors import CalibrationWarning, InputError
 from ._images import N_FOLDS, ImageEvidence, groups_of_classes
 from ._pair import PairedEvidence, fit_evidence
-from ._weights import information, posterior_weights, separation
+from ._weights import PRIOR, information, odds, posterior_weights, separation
 
 TextOf = Callable[..., tuple[np.ndarray, np.ndarray]]
 
@@ -22,8 +22,7 @@ TextOf = Callable[..., tuple[np.ndarray, np.ndarray]]
 CROSS_FITTED = "cross_fitted_"
 
 PARTS = ("text", "images", "clarity")
-_PRIOR = 5  # images that the values below count for, beside those that are cross-fitted
-_SCALES = (2.0, 0.35, 2.0)  # nats; usual scales of the parts
+_SCALES = (2.0, 0.35, 2.0)  # nats; usual scales of the parts, which count for `PRIOR` images
 _FLOOR = 0.05  # nats; the smallest scale: below it, rounding would count
 _CELLS = 2**21  # cross-fitted evidence, images x classes, kept at most for more than _ROWS images
 _ROWS = 1000
@@ -161,12 +160,12 @@ class JointScore:
             )
         evidence = np.where(np.isfinite(evidence), evidence, neutral)
         evidence = evidence.astype(np.float16).astype(np.float64)  # as a file holds them
-        trust = n_honest / (n_honest + _PRIOR)
+        trust = n_honest / (n_honest + PRIOR)
         posterior, weights = _weigh(logits, evidence, labels, trust, text_knows)
         fitted = cls(images, list(names), posterior, weights, np.zeros(3), np.ones(3), neutral)
         parts = fitted.parts(logits, text, evidence)
         measured = np.maximum([scale_of_text, *parts.std(axis=0)[1:]], _FLOOR)
-        trusted = np.array([n_text / (n_text + _PRIOR), trust, trust])
+        trusted = np.array([n_text / (n_text + PRIOR), trust, trust])
         scales = np.exp(trusted * np.log(measured) + (1 - trusted) * np.log(_SCALES))
         centres = np.array([centre_of_text, *parts.mean(axis=0)[1:]])
         fitted = replace(fitted, centres=centres, scales=scales)
@@ -295,9 +294,9 @@ def _weigh(
         both = posterior[0] * logits + posterior[1] * evidence
         measured = np.array([information(evidence, labels), information(both, labels)])
         shares[1:] = trust * measured + (1 - trust) * shares[1:]
-    odds = np.sqrt(shares / (1 - shares))
-    largest = odds[:2].max()
-    return posterior, np.array([*odds[:2] / largest, shares[2] / 2] if largest > 0 else [0.0, 1.0, 0.0])
+    counts = odds(shares[:2])
+    largest = counts.max()
+    return posterior, np.array([*counts / largest, shares[2] / 2] if largest > 0 else [0.0, 1.0, 0.0])
 
 
 def _neutral(evidence: np.ndarray, y: np.ndarray) -> float:

@@ -10,10 +10,7 @@ import numpy as np
 
 from ..errors import InputError
 from ._images import ImageEvidence, cross_fit
-from ._weights import posterior_weights
-
-# Before labels have spoken both models count the same; together as much as images do in the posterior.
-_PRIOR = (4.0, 4.0)
+from ._weights import PRIOR, information, odds
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +25,8 @@ class PairedEvidence:
     first, second : ImageEvidence
         Of the first columns of embeddings, and of the others.
     weights : ndarray of shape (2,)
-        (w_1, w_2), of sum 1: those of ``softmax_c(w_1 G_1c + w_2 G_2c)`` that make the labels of
-        cross-fitted images most likely (`posterior_weights`), about equal where there are few.
+        (w_1, w_2), of sum 1: the roots of the odds of what each knows about the labels of cross-fitted
+        images (`information`), as words and images are weighted; nearly equal where there are few.
     """
 
     first: ImageEvidence
@@ -102,14 +99,17 @@ def fit_evidence(
     for half in halves:
         rng.set_state(state)  # the same folds
         crossed.append(cross_fit(half, y, rows, rng, groups))
-    weights = np.array(posterior_weights(*_known(crossed, y[rows]), _PRIOR))
     first, second = (ImageEvidence.of(half, y) for half in halves)
-    paired = PairedEvidence(first, second, weights / weights.sum())
+    paired = PairedEvidence(first, second, _weigh(crossed, y[rows]))
     return paired, paired._joined(*crossed)
 
 
-def _known(crossed: list[np.ndarray], labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Two evidences and labels of the images that all of it is known of."""
+def _weigh(crossed: list[np.ndarray], labels: np.ndarray) -> np.ndarray:
+    """Weights (2,) by what each evidence says of the images that all of it is known of."""
     known = np.isfinite(crossed[0]).all(axis=1)
-    one, two = (evidence[known] for evidence in crossed)
-    return one, two, labels[known]
+    trust, shares = known.sum() / (known.sum() + PRIOR), np.full(2, 0.5)
+    if trust and crossed[0].shape[1] > 1:
+        measured = np.array([information(evidence[known], labels[known]) for evidence in crossed])
+        shares = trust * measured + (1 - trust) * shares
+    weights = odds(shares)
+    return weights / weights.sum()

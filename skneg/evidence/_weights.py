@@ -6,6 +6,8 @@ import numpy as np
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import log_softmax
 
+PRIOR = 5  # images that a value without any image counts for, beside those that are cross-fitted
+
 
 def information(logits: np.ndarray, y: np.ndarray) -> float:
     """Share of the labels' entropy that logits explain at their best temperature: 0 nothing, 1 all.
@@ -33,14 +35,17 @@ def information(logits: np.ndarray, y: np.ndarray) -> float:
     return float(np.clip(1 - best / entropy, 0, 0.99))
 
 
-def posterior_weights(
-    text: np.ndarray, images: np.ndarray, y: np.ndarray, at: tuple[float, float] = (1.0, 8.0)
-) -> tuple[float, float]:
+def odds(shares: np.ndarray) -> np.ndarray:
+    """What parts that know such `shares` of the labels count for, up to a factor."""
+    return np.sqrt(shares / (1 - shares))
+
+
+def posterior_weights(text: np.ndarray, images: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     """Weights (a, l) of ``softmax(a text + l images)`` that make the labels most likely.
 
-    Under a log-normal prior of precision 3 around `at`, by default a = 1, l = 8.
+    Under a log-normal prior of precision 3 at a = 1, l = 8.
     """
-    rows, prior, precision = np.arange(len(y)), np.log(at), 3.0
+    rows, prior, precision = np.arange(len(y)), np.log([1.0, 8.0]), 3.0
 
     def loss(u: np.ndarray) -> tuple[float, np.ndarray]:
         a, l = np.exp(prior + u)  # noqa: E741
