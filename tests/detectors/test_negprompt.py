@@ -592,16 +592,18 @@ class TestBadInput:
             quick(unknown_label="star").fit(*embedded, class_names=KNOWN)
 
 
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    return f"skneg-tiny+timm:local-dir:{saved(tmp_path_factory.mktemp('two') / 'model')}"
+
+
+@pytest.fixture(scope="module")
+def joined(pair, scenes):
+    return quick(model=pair, words=["circle", "cloud"]).fit(*scenes)
+
+
 class TestTwoModels:
     """Words and one image part from CLIP, the other image part from a model of timm."""
-
-    @pytest.fixture(scope="class")
-    def pair(self, tmp_path_factory):
-        return f"skneg-tiny+timm:local-dir:{saved(tmp_path_factory.mktemp('two') / 'model')}"
-
-    @pytest.fixture(scope="class")
-    def joined(self, pair, scenes):
-        return quick(model=pair, words=["circle", "cloud"]).fit(*scenes)
 
     def test_each_has_its_own_evidence_and_a_blind_one_counts_for_little(self, joined):
         images = joined.joint_score_.images
