@@ -13,6 +13,7 @@ from zlib import crc32
 
 import numpy as np
 import open_clip
+import timm
 import torch
 from huggingface_hub import constants
 from huggingface_hub.utils import get_session
@@ -193,8 +194,13 @@ def names_of_pair(model: str) -> tuple[str, str] | None:
 
 
 def list_models() -> list[tuple[str, str]]:
-    """Names of models, as `model`, each with weights that can be had, as `pretrained`."""
-    return [(TINY_NAME, "shipped with skneg; knows drawn shapes only"), *open_clip.list_pretrained()]
+    """Names of models, as `model`, each with weights that can be had, as `pretrained`, or what it is."""
+    of_timm = [(f"{TIMM}{name}", "an image model of timm; reads no names") for name in timm.list_pretrained()]
+    return [
+        (TINY_NAME, "shipped with skneg; knows drawn shapes only"),
+        *open_clip.list_pretrained(),
+        *of_timm,
+    ]
 
 
 def resolve_device(device: str) -> torch.device:
