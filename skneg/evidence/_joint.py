@@ -13,7 +13,7 @@ from .._utils import warn
 from ..errors import CalibrationWarning, InputError
 from ._images import N_FOLDS, ImageEvidence, groups_of_classes
 from ._pair import PairedEvidence, fit_evidence
-from ._weights import PRIOR, information, odds, posterior_weights, separation
+from ._weights import FLOOR, PRIOR, information, odds, posterior_weights, separation
 
 TextOf = Callable[..., tuple[np.ndarray, np.ndarray]]
 
@@ -23,7 +23,6 @@ CROSS_FITTED = "cross_fitted_"
 
 PARTS = ("text", "images", "clarity")
 _SCALES = (2.0, 0.35, 2.0)  # nats; usual scales of the parts, which count for `PRIOR` images
-_FLOOR = 0.05  # nats; the smallest scale: below it, rounding would count
 _CELLS = 2**21  # cross-fitted evidence, images x classes, kept at most for more than _ROWS images
 _ROWS = 1000
 _TINY = 1e-15  # of a probability: what is left for other classes at the least
@@ -164,7 +163,7 @@ class JointScore:
         posterior, weights = _weigh(logits, evidence, labels, trust, text_knows)
         fitted = cls(images, list(names), posterior, weights, np.zeros(3), np.ones(3), neutral)
         parts = fitted.parts(logits, text, evidence)
-        measured = np.maximum([scale_of_text, *parts.std(axis=0)[1:]], _FLOOR)
+        measured = np.maximum([scale_of_text, *parts.std(axis=0)[1:]], FLOOR)
         trusted = np.array([n_text / (n_text + PRIOR), trust, trust])
         scales = np.exp(trusted * np.log(measured) + (1 - trusted) * np.log(_SCALES))
         centres = np.array([centre_of_text, *parts.mean(axis=0)[1:]])

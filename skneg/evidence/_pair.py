@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import InputError
 from ._images import ImageEvidence, cross_fit
-from ._weights import PRIOR, information, odds
+from ._weights import FLOOR, PRIOR, information, odds
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,8 +25,9 @@ class PairedEvidence:
     first, second : ImageEvidence
         Of the first columns of embeddings, and of the others.
     weights : ndarray of shape (2,)
-        (w_1, w_2), of sum 1: the roots of the odds of what each knows about the labels of cross-fitted
-        images (`information`), as words and images are weighted; nearly equal where there are few.
+        (w_1, w_2), of sum 1, by cross-fitted images: the root of the odds of what each knows about their
+        labels (`information`), over the standard deviation of its evidence for their own classes. Words and
+        images are weighted in this way too. Nearly equal where there are few.
     """
 
     first: ImageEvidence
@@ -104,12 +105,16 @@ def fit_evidence(
     return paired, paired._joined(*crossed)
 
 
-def _weigh(crossed: list[np.ndarray], labels: np.ndarray) -> np.ndarray:
+def _weigh(crossed: list[np.ndarray], y: np.ndarray) -> np.ndarray:
     """Weights (2,) by what each evidence says of the images that all of it is known of."""
     known = np.isfinite(crossed[0]).all(axis=1)
-    trust, shares = known.sum() / (known.sum() + PRIOR), np.full(2, 0.5)
-    if trust and crossed[0].shape[1] > 1:
-        measured = np.array([information(evidence[known], labels[known]) for evidence in crossed])
-        shares = trust * measured + (1 - trust) * shares
-    weights = odds(shares)
+    parts, labels = [evidence[known] for evidence in crossed], y[known]
+    trust, shares, scales = len(labels) / (len(labels) + PRIOR), np.full(2, 0.5), np.ones(2)
+    if len(labels) > 1:
+        own = [part[np.arange(len(labels)), labels] for part in parts]
+        scales = np.maximum(np.std(own, axis=1), FLOOR) ** trust
+        if parts[0].shape[1] > 1:
+            measured = np.array([information(part, labels) for part in parts])
+            shares = trust * measured + (1 - trust) * shares
+    weights = odds(shares) / scales
     return weights / weights.sum()

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import log_softmax
 
+FLOOR = 0.05  # nats; the smallest scale: below it, rounding would count
 PRIOR = 5  # images that a value without any image counts for, beside those that are cross-fitted
 
 
