@@ -175,15 +175,16 @@ def load_backbone(
 def _load_pair(names: tuple[str, str], pretrained: str | None, device: str, precision: str) -> Backbone:
     first = load_backbone(names[0], pretrained, device, precision)
     second = load_backbone(names[1], None, device, precision)
-    key = (first, second)
+    name, tower = f"{first.name}+{second.name}", first.image_tower
+    key = (name, pretrained, str(tower._device), tower._dtype)
     with _lock.held():
         if key not in _loaded:
             text_tower = first.text_tower
             if isinstance(text_tower, TextTower):
                 width = second.image_tower.encode([GREY]).shape[1]
                 text_tower = PairedTextTower(text_tower, width)
-            image_tower: Any = PairedImageTower(first.image_tower, second.image_tower)
-            _loaded[key] = _Pair(f"{first.name}+{second.name}", image_tower, text_tower, key)
+            image_tower: Any = PairedImageTower(tower, second.image_tower)
+            _loaded[key] = _Pair(name, image_tower, text_tower, (first, second))
         return _loaded[key]
 
 
