@@ -18,7 +18,6 @@ from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
 from open_clip.model import set_model_preprocess_cfg
 from open_clip.transform import PreprocessCfg, merge_preprocess_dict
 
-from .._files import with_home
 from ..errors import BackboneError
 from ._config import CONFIG_NAME, read_config
 from ._weights import SUFFIXES, check_weights
@@ -35,12 +34,6 @@ _SMALL = {
     "vision_cfg": {"layers": 1, "width": 8, "head_width": 8, "image_size": 8, "patch_size": 8},
     "text_cfg": {"layers": 1, "width": 8, "heads": 1, "vocab_size": 8, "context_length": 8},
 }
-
-
-def absolute(model: str) -> str:
-    """The name of a model; of a folder (``local-dir:``, ``timm:local-dir:``) the same from everywhere."""
-    head, is_folder, folder = model.partition("local-dir:")
-    return f"{head}local-dir:{Path(with_home(folder)).absolute()}" if is_folder else model
 
 
 def config_of(source: str) -> dict[str, Any]:

@@ -25,13 +25,13 @@ from ..errors import BackboneError, InputError
 from . import _timm
 from ._download import announce_download, hub_files
 from ._fingerprint import checksum_of_text, hash_weights, settings_of
-from ._folder import absolute, build
+from ._folder import build
 from ._forked import prepare_for_forks, refuse_gpu_after_fork
 from ._image_tower import ImageTower
+from ._names import TIMM, absolute, names_of_pair
 from ._own_randomness import OwnRandomness
 from ._pair import PairedImageTower, PairedTextTower
 from ._text_tower import NoTextTower, TextTower
-from ._timm import TIMM
 from ._tiny import TINY_NAME, verified_tiny_folder
 from ._weights import check_weights
 
@@ -186,12 +186,6 @@ def _load_pair(names: tuple[str, str], pretrained: str | None, device: str, prec
             image_tower: Any = PairedImageTower(tower, second.image_tower)
             _loaded[key] = _Pair(name, image_tower, text_tower, (first, second))
         return _loaded[key]
-
-
-def names_of_pair(model: str) -> tuple[str, str] | None:
-    """The two models of ``<model>+timm:<model>``; None of a single one."""
-    first, is_pair, second = model.partition(f"+{TIMM}")
-    return (first, TIMM + second) if is_pair else None
 
 
 def list_models() -> list[tuple[str, str]]:

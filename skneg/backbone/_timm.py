@@ -20,12 +20,12 @@ from timm.data import resolve_data_config
 from .._utils import did_you_mean
 from ..errors import BackboneError
 from ._config import read_json
-from ._folder import absolute, check_size, config_file, weights_file
+from ._folder import check_size, config_file, weights_file
+from ._names import absolute
 from ._own_randomness import NothingDrawn
 from ._preparation import Preparation
 from ._weights import check_weights, read_pickled
 
-TIMM = "timm:"  # before the names of such models, where open_clip's stand as well
 CONFIG_NAME = "config.json"
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _MOST_VALUES = 2**18  # of a configuration: those of models of 21,000 classes may name them all

@@ -6,9 +6,10 @@ from contextlib import suppress
 
 import open_clip
 
-from ._folder import absolute, config_of
-from ._loading import GREY, load_backbone, names_of_pair
-from ._timm import TIMM, width_of
+from ._folder import config_of
+from ._loading import GREY, load_backbone
+from ._names import TIMM, absolute, names_of_pair
+from ._timm import width_of
 from ._tiny import TINY_FOLDER, TINY_NAME
 
 
@@ -27,7 +28,7 @@ def embedding_width(model: str, pretrained: str | None = None) -> int:
     BackboneError
         If the model cannot be had.
     """
-    if isinstance(model, str) and (parts := names_of_pair(model)):
+    if parts := names_of_pair(model):
         return embedding_width(parts[0], pretrained) + embedding_width(parts[1])
     with suppress(Exception):  # open_clip raises a dozen types for what is one fact: no such model
         source = f"local-dir:{TINY_FOLDER}" if model == TINY_NAME else absolute(model)
