@@ -238,7 +238,7 @@ def test_every_estimator_is_checked_and_the_tables_are_of_them():
     assert set(QUICK) <= set(NAMES)
 
 
-@pytest.mark.parametrize("name", [*STAND_INS, "CLIPImageEncoder"])
+@pytest.mark.parametrize("name", [*STAND_INS, "CLIPImageEncoder", "TimmImageEncoder"])
 def test_who_refuses_a_matrix_says_so(name):
     estimator = getattr(skneg, name)()
     assert not estimator.__sklearn_tags__().input_tags.two_d_array
