@@ -12,7 +12,7 @@ from ._adaptation import Adaptation, Memory, Static
 
 _CELLS = 2**22  # cosines at a time: 16 MiB
 _COPY = 1 - 1e-6  # cosine from which an image is a copy of another
-_PRIOR = 5  # kept images with which the comparison counts for half of what it will
+_PRIOR = 20  # kept images with which the comparison counts for half of what it will
 _FLOOR = 1e-3  # the smallest spread of a difference of cosines: below it, rounding would count
 
 
@@ -25,7 +25,7 @@ class NearestUnknown(Adaptation):
     of an image to those that are kept, o that to the known images, and D = o - u standardised by the known
     images (each of them without itself), its score is ::
 
-        s - sd(s) * weight * m / (m + 5) * log(1 + exp(-D))
+        s - sd(s) * weight * m / (m + 20) * log(1 + exp(-D))
 
     where s is the static score and m the number of kept images. The last factor is the evidence of one more
     competitor: an image unlike all that was kept loses next to nothing.

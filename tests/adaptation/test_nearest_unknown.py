@@ -49,10 +49,10 @@ def test_scores_by_hand():
     new = unit([0.1, 1, 0])
     difference = (new @ KNOWN.embeddings.T).max() - (new @ Z.T).max()
     D = (difference - of_known.mean()) / of_known.std()
-    expected = 2.0 - KNOWN.scores.std() * 2 / (2 + 5) * np.log1p(np.exp(-D))
+    expected = 2.0 - KNOWN.scores.std() * 2 / (2 + 20) * np.log1p(np.exp(-D))
     np.testing.assert_allclose(adaptation.score(KNOWN, memory, new, np.array([2.0])), expected, rtol=1e-5)
     own = (of_known - of_known.mean()) / of_known.std()
-    expected = KNOWN.scores - KNOWN.scores.std() * 2 / 7 * np.log1p(np.exp(-own))
+    expected = KNOWN.scores - KNOWN.scores.std() * 2 / 22 * np.log1p(np.exp(-own))
     np.testing.assert_allclose(adaptation.score_known(KNOWN, memory), expected, rtol=1e-5)
 
 
