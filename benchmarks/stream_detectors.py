@@ -1,11 +1,15 @@
 """Detectors that adapt to a stream, beside static ones: the tables of docs/stream-detectors.md.
 
     python benchmarks/stream_detectors.py --data ROOT [--orders 3] [--tasks photos halves splits]
+    python benchmarks/stream_detectors.py --data ROOT --choose
 
 ROOT is the folder of the `real-features` protocol (docs/benchmarks.md). Half of the known test images of each
 task and half of each set of unknown ones make streams; the other halves say what the state is worth that a
 stream has left. Each image is scored once, when it comes. Prints Markdown: AUROC / FPR95 of the scores of
 each kind of stream, and the share of new known images that is rejected after it; means over orders and tasks.
+
+`--choose` is what the defaults of `NearestUnknown` were chosen by: training images alone. Half of the classes of
+each task play unknown; up to eight images of each other class train the detector, the rest of them are known.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ import numpy as np
 from evidence import Case, halves, photos, splits
 
 from skneg import InterNegDetector, NegPromptDetector, SknegWarning, StreamDetector, WordsDetector
+from skneg.adaptation import NearestUnknown
 from skneg.metrics import auroc, fpr_at_tpr
 
 Rows = np.ndarray
@@ -107,6 +112,44 @@ def cases(root: Path, tasks: list[str]) -> Iterator[Case]:
         yield from splits(root, 0)
 
 
+CHOICES = [{"weight": w, "share": q} for w in (0.5, 1.0, 2.0) for q in (0.2, 0.5, 0.8)]
+
+
+def of_training_images(case: Case) -> Case:
+    X, y = np.asarray(case.train[0]), np.asarray(case.train[1])
+    rng = np.random.RandomState(0)
+    kept = np.sort(rng.permutation(len(case.names))[: len(case.names) // 2])
+    parts: tuple[list[int], list[int]] = [], []
+    for number in kept:
+        rows = rng.permutation(np.flatnonzero(y == number)).tolist()
+        n = min(8, len(rows) - 1)
+        parts[0].extend(rows[:n])
+        parts[1].extend(rows[n:])
+    train, test = ((X[rows], np.searchsorted(kept, y[rows])) for rows in parts)
+    names = [case.names[number] for number in kept]
+    return Case(case.name, case.model, names, train, test, {"left out": X[~np.isin(y, kept)]})
+
+
+def choose(root: Path, tasks: list[str], n_orders: int) -> None:
+    found: dict[str, list[Any]] = defaultdict(list)
+    for case in map(of_training_images, cases(root, tasks)):
+        detector = fitted(case, "NegPromptDetector")
+        for number in range(n_orders):
+            for kind in ("1:1", "1:9", "9:1"):
+                rng = np.random.RandomState(number)
+                items = KINDS[kind](len(case.test[0]), {"left out": len(case.unknown["left out"])}, rng)
+                sides = {"known": case.test[0], **case.unknown}
+                Z = np.stack([sides[name][i] for name, i in items])
+                is_known = np.array([name == "known" for name, _ in items])
+                static = detector.score_samples(Z)
+                found["static"].append(figures(static[is_known], static[~is_known]))
+                for choice in CHOICES:
+                    scores = StreamDetector(detector, NearestUnknown(**choice)).partial_score(Z)
+                    found[str(choice)].append(figures(scores[is_known], scores[~is_known]))
+    for label, values in found.items():
+        sys.stdout.write("{} {:.2f} / {:.2f}\n".format(label, *np.mean(values, axis=0)))
+
+
 def fitted(case: Case, name: str) -> Any:
     seed = {} if name == "WordsDetector" else {"random_state": 0}
     with warnings.catch_warnings():
@@ -162,7 +205,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--orders", type=int, default=3)
     parser.add_argument("--tasks", nargs="+", default=["photos", "halves", "splits"])
+    parser.add_argument("--choose", action="store_true")
     options = parser.parse_args()
+    if options.choose:
+        return choose(options.data, options.tasks, options.orders)
     say = sys.stdout.write
     labels = [*STATIC, *(f"{name} + {adaptation}" for name, adaptation, _ in ADAPTED)]
     every: dict[tuple[str, str], list[Any]] = defaultdict(list)
