@@ -1,4 +1,4 @@
-"""Why a detector answers so, what prompts mean, names for the unknown, wrong labels: functions on any detector."""
+"""Why a detector answers so, what prompts mean, names for the unknown, wrong labels: of any detector."""
 
 from .._utils import attach
 

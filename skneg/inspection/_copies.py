@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils import gen_batches
 
-# A pair is nearly one image where its distance (1 - cosine) is at most this share of the median distance of an
-# image to its nearest other. On 336 photographs of 12 classes, a copy as JPEG of quality 75 lies at .03
-# (95 % of them up to .09), nearest photographs of other things from .36 on (benchmarks/label_errors.py --copies).
+# A pair is nearly one image where its distance (1 - cosine) is at most this share of the median distance of
+# an image to its nearest other. Of 336 photographs of 12 classes, copies as JPEG of quality 75 lie at .03
+# (95 % up to .09), and other photographs from .36 on, but for one pair (benchmarks/label_errors.py --copies).
 _SHARE = 1 / 8
 _SAME = 1e-5  # distance up to which two embeddings are of one image, rounded differently
 _CELLS = 2**23  # cosines at a time: 32 MB

@@ -22,7 +22,8 @@ from ._explain import one_detector
 from ._label_noise import chance_right
 from ._suspicions import Suspicions
 
-_C = 10.0  # of the logistic regression; chosen with `_ALIKE` in _label_noise.py, of 1, 10 and 100
+# Of the logistic regression; chosen on flips of seed 100 (benchmarks/label_errors.py), of 1, 10 and 100.
+_C = 10.0
 _LEAST = -650.0  # of log posteriors: about the smallest that is a float64
 
 
@@ -34,6 +35,7 @@ def suspicious_labels(
     class_names: Any = None,
     groups: Any = None,
     fdr: float = 0.1,
+    alike: float = 0.1,
     outliers: float = 0.01,
     copies: str = "other classes",
     min_cosine: float | None = None,
@@ -64,10 +66,15 @@ def suspicious_labels(
         do.
     fdr : float, default=0.1
         Share of the listed labels that may be right.
+    alike : float, default=0.1
+        Share of the wrong labels that name a class that looks like the right one, and not just any. Where
+        people have confused look-alikes, 0.5 and more lists more of these; where images are hard to tell
+        apart, it also lists more right labels.
     outliers : float, default=0.01
         An image counts as of no class where its conformal p-value, among the training images of other
-        folds, is at most this: about as large a share of images is listed where none is of no class. (That
-        of one set the rarest are rare among themselves, no rate of false discoveries can be had.)
+        folds, is at most this: about as large a share of images is listed, whether there are outliers or
+        not, and none where there are fewer than ``1 / outliers``. These p-values are ranks, so that no
+        rate of false discoveries can be promised.
     copies : {"other classes", "all", "none"}, default="other classes"
         Which near-duplicates to list: pairs with different labels, also those with one label, or none.
     min_cosine : float, optional
@@ -88,15 +95,15 @@ def suspicious_labels(
 
     Notes
     -----
-    An image whose class has no other (no other group) cannot be judged, and with one class no label can; copies
-    and, where there are others of the class, outliers are found all the same. The chance is right on average
-    where wrong labels are of any class. A label that somebody took for a class that is alike is harder to
-    tell from an image that is hard: it stands early in the order of ``right``, but is seldom listed
-    (docs/labels.md has measurements).
+    An image whose class has no other (no other group) cannot be judged, and with one class no label can be;
+    copies are found all the same. `fdr` is kept on average where labels are wrong as `alike` says. A label of
+    a look-alike class can hardly be told from that of a hard image: it stands early in ``right``, but is
+    seldom listed by default (docs/labels.md has measurements).
 
     References
     ----------
-    .. [1] Northcutt, Jiang and Chuang, "Confident Learning: Estimating Uncertainty in Dataset Labels", JAIR 2021.
+    .. [1] Northcutt, Jiang and Chuang, "Confident Learning: Estimating Uncertainty in Dataset Labels", JAIR
+       2021.
     .. [2] Newton et al., "Detecting differential gene expression with a semiparametric hierarchical mixture
        method", Biostatistics 2004, section 4 (the rate of false discoveries from posteriors).
 
@@ -106,12 +113,20 @@ def suspicious_labels(
     >>> from skneg.datasets import make_scenes
     >>> from skneg.inspection import suspicious_labels
     >>> X, y = make_scenes(90, shapes=["star", "heart", "key"], noise=0, random_state=0)
-    >>> y[[4, 40]] = "key", "heart"
+    >>> y[4], y[40]
+    (np.str_('key'), np.str_('star'))
+    >>> y[[4, 40]] = "heart"
     >>> Z = CLIPImageEncoder(model="skneg-tiny").transform(X)
     >>> found = suspicious_labels(Z, y)
+    >>> print(found)
+    row | label | likely label | kind  | chance | other image
+    40  | heart | star         | label | 0.000  |
+    4   | heart | key          | label | 0.001  |
+    90 images: 2 label, 0 outlier, 0 copy
     """
     check_between("fdr", fdr, 0, 1)
     check_between("outliers", outliers, 0, 1)
+    check_between("alike", alike, 0, 1)
     check_option("copies", copies, ("other classes", "all", "none"))
     if min_cosine is not None:
         check_between("min_cosine", min_cosine, -1, 1)
@@ -149,7 +164,8 @@ def suspicious_labels(
     judged = np.isfinite([opinion[np.arange(len(rows)), targets] for opinion in opinions]).all(axis=0)
     if len(classes) > 1 and judged.any():
         own = targets[judged]
-        right[judged], log_p = chance_right([np.nan_to_num(part[judged], nan=_LEAST) for part in opinions], own)
+        told = [np.nan_to_num(opinion[judged], nan=_LEAST) for opinion in opinions]
+        right[judged], log_p = chance_right(told, own, alike)
         log_p[np.arange(len(own)), own] = -np.inf
         likely[judged] = log_p.argmax(axis=1)
     found = [
@@ -250,7 +266,7 @@ def _judged(
     groups: np.ndarray | None,
     class_names: Any,
 ) -> tuple[list[np.ndarray], np.ndarray]:
-    """Log posteriors of each image by detector and regression without its fold, and its p-value; NaN: none."""
+    """Log posteriors of images by detector and regression without their fold, and p-values; NaN: none."""
     n, k = len(targets), len(classes)
     opinions, p_value = [np.full((n, k), np.nan) for _ in range(2)], np.full(n, np.nan)
     for h in np.setdiff1d(fold, [-1]):
