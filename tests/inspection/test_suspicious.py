@@ -8,6 +8,7 @@ from skneg.inspection import suspicious_labels
 from skneg.inspection._copies import Nearest
 from skneg.inspection._suspicious import _of_no_class, _pairs, _wrong
 
+
 def clouds(n=120, k=3, d=40, seed=0):
     """Embeddings of k classes that lie apart."""
     rng = np.random.default_rng(seed)
