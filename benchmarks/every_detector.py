@@ -8,8 +8,8 @@ text, by images and by both. `NegPromptDetector` with text runs with all images 
 as Markdown: near and far unknown images as in `evidence.py`, where ``far`` and ``dtd`` are far.
 
 Slow ones run on Split-3, half of the flowers and the photographs only (`SLOW`), with all images and seed 0:
-CoOp and LSN, which train prompts, and ODIN, which needs pixels, so photographs. They have a table of their
-own.
+CoOp, LSN and FA, which train prompts, and ODIN, which needs pixels, so photographs. They have a table of
+their own.
 """
 
 from __future__ import annotations
@@ -39,7 +39,11 @@ SLOW = ("Split-3", "oxford_flowers, half", "photos")
 BESIDE_SLOW = ("MCMDetector", "NegPrompt, text", "NegPrompt, both")
 # The published 16 context vectors fill the 16 tokens of the text tower; LSN's 50 epochs take too long.
 SHORT: dict[str, Any] = {"n_ctx": None, "context_init": "a photo of a"}
-RECIPES = {"CoOpDetector": CoOpRecipe(**SHORT), "LSNDetector": CoOpRecipe(n_epochs=4, **SHORT)}
+RECIPES = {
+    "CoOpDetector": CoOpRecipe(**SHORT),
+    "LSNDetector": CoOpRecipe(n_epochs=4, **SHORT),
+    "FADetector": CoOpRecipe(train_batch_size=160, **SHORT),
+}
 FAR = ("far", "dtd")
 Make = Callable[[Case, int], Any]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,12 +15,19 @@ _MOST = 5000  # images that are kept to set a threshold
 
 
 def cross_fit_detector(
-    detector: Any, Z: Any, targets: np.ndarray, names: Sequence[str], seed: int, groups: np.ndarray | None
+    detector: Any,
+    Z: Any,
+    targets: np.ndarray,
+    names: Sequence[str],
+    seed: int,
+    groups: np.ndarray | None,
+    given: Mapping[str, Any] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fit a detector without each fold in turn, and score the images of the fold.
 
     5 folds, or 2 where prompts are trained, which takes long. A fold knows the classes that have images in
-    the others, and those that have none at all where the method can know these.
+    the others, and those that have none at all where the method can know these. Where it needs images beside
+    names, a fold that has all images of a class is not scored.
 
     Parameters
     ----------
@@ -31,6 +38,8 @@ def cross_fit_detector(
     names : sequence of str
     seed, groups
         See `skneg.evidence.folds`.
+    given : mapping, optional
+        Fitted attributes that no image teaches: the user's own text bank.
 
     Returns
     -------
@@ -56,12 +65,15 @@ def cross_fit_detector(
         ours = np.flatnonzero((fold == h) & wanted & np.isin(targets, present))
         if len(ours) == 0 or (len(present) < 2 and not detector.one_class):
             continue
+        if detector.needs_images and len(present) < len(names):
+            continue
         kept = np.union1d(present, by_name)
         known = [names[c] for c in kept]
         numbers = np.searchsorted(kept, targets)
         learned = detector._learn(
             Z[rest], numbers[rest], known, seed, None if groups is None else groups[rest]
         )
+        learned = {**learned, **(given or {})}
         state = FittedState(
             Vocabulary(np.array(known), tuple(known)),
             None,

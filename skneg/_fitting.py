@@ -163,7 +163,8 @@ def _cross_fitted_again(detector: Any, state: FittedState) -> Calibrator | None:
     rows = np.flatnonzero([name in place for name in state.train_names_])
     names, Z = state.train_names_[rows].tolist(), state.train_embeddings_[rows]
     targets, groups = np.array([place[name] for name in names]), groups_or_none(state.train_groups_[rows])
-    cross_fitted = cross_fit_detector(detector, Z, targets, state.class_names_, state.seed_, groups)
+    given = {name: value for name, value in state.learned.items() if name == "given_bank_"}
+    cross_fitted = cross_fit_detector(detector, Z, targets, state.class_names_, state.seed_, groups, given)
     return _by_honest(detector, state, Z, names, groups, *cross_fitted)
 
 

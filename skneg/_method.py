@@ -46,6 +46,7 @@ class Method:
     reference: ClassVar[str] = ""  # authors, venue and year of the paper
     weight_files: ClassVar[tuple[str, ...]] = ()  # parameters that name files with weights
     reads_names: bool = False  # whether class names mean anything, or are labels only
+    needs_images: bool = False  # of each class, beside its name, where names mean something
     one_class: bool = False  # whether it says something where one class is known
 
     # Parameters of every detector.

@@ -23,11 +23,19 @@ DETECTORS: dict[str, str] = {
     "LinearProbeDetector": "skneg.detectors._linear_probe",
     "KNNDetector": "skneg.detectors._knn",
     "MahalanobisDetector": "skneg.detectors._mahalanobis",
+    "ResidualDetector": "skneg.detectors._residual",
+    "ViMDetector": "skneg.detectors._vim",
+    "NNGuideDetector": "skneg.detectors._nnguide",
+    "GENDetector": "skneg.detectors._gen",
+    "FDBDDetector": "skneg.detectors._fdbd",
+    "TipAdapterDetector": "skneg.detectors._tip_adapter",
+    "COOkeDDetector": "skneg.detectors._cooked",
     "ODINDetector": "skneg.detectors._odin",
     "CoOpDetector": "skneg.detectors._coop",
     "LoCoOpDetector": "skneg.detectors._locoop",
     "SCTDetector": "skneg.detectors._sct",
     "LSNDetector": "skneg.detectors._lsn",
+    "FADetector": "skneg.detectors._fa",
     "CLIPNDetector": "skneg.detectors._clipn",
     "ZOCDetector": "skneg.detectors._zoc",
 }
@@ -75,8 +83,8 @@ def list_detectors() -> list[DetectorInfo]:
     Examples
     --------
     >>> import skneg
-    >>> [info.name for info in skneg.list_detectors() if info.training == "features"]
-    ['InterNegDetector', 'ReActDetector', 'LinearProbeDetector', 'KNNDetector', 'MahalanobisDetector']
+    >>> [info.name for info in skneg.list_detectors() if info.needs == "local features"]
+    ['GLMCMDetector', 'LoCoOpDetector', 'SCTDetector']
     """
     classes = map(detector_class, DETECTORS)
     return [DetectorInfo(cls.__name__, cls.training, cls.needs, cls.reference) for cls in classes]

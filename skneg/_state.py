@@ -76,6 +76,7 @@ _KINDS_OF_PARTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "train_groups_": ("a vector of integers", lambda v: _is_vector(v, "iu")),
     "neighbors_": ("a matrix of finite floats", lambda v: _is_floats(v, 2)),
     "neighbor_targets_": ("a vector of integers", lambda v: _is_vector(v, "iu")),
+    "confidences_": ("a vector of finite floats", lambda v: _is_floats(v, 1)),
     "words_": ("a list of strings", _is_texts),
     "negative_words_": ("a list of strings", _is_texts),
     "outlier_names_": ("a list of strings", _is_texts),
@@ -85,7 +86,7 @@ _KINDS_OF_PARTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
 # Parts that have a row each for the same things; those of the text bank by their names in it.
 _TOGETHER = (
     ("train_embeddings_", "train_names_", "train_groups_"),
-    ("neighbors_", "neighbor_targets_"),
+    ("neighbors_", "neighbor_targets_", "confidences_"),
     ("classes_", "positive"),
     ("words_", "common"),
     ("negative_words_", "negative"),

@@ -22,6 +22,8 @@ from .errors import InputError, InputTypeError, MissingDependencyError
 _unheard: ContextVar[tuple[type[Warning], ...]] = ContextVar("unheard", default=())
 
 _BLOCK = 2**20  # numbers that are worked on at a time: 8 MiB an array in float64
+_CELLS = 2**22  # of a product alive at a time while scoring: 16 MiB in float32
+_ROWS = 64  # images in a block at the least: a product of fewer with many texts costs twice as much
 
 
 def attach(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
@@ -229,3 +231,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """What a message about an unknown name ends with, a blank before it; empty where none is near."""
     near = get_close_matches(name, list(known), n=2, cutoff=0.5)
     return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+
+
+def by_blocks(Z: np.ndarray, width: int, answer: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Answers to rows of Z, some at a time: as many as keep products with `width` columns small."""
+    step = max(_ROWS, _CELLS // width)
+    return np.concatenate([answer(block) for block in np.split(Z, range(step, len(Z), step))])

@@ -7,10 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ._utils import by_blocks
 from .errors import InputError
-
-_CELLS = 2**22  # cosines alive at a time while scoring: 16 MiB
-_ROWS = 64  # images in a block at the least: a product of fewer with many texts costs twice as much
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,12 +85,5 @@ class TextBank:
         -------
         ndarray of shape (n,), float64
         """
-        width = len(self.positive) + len(self.negative) + len(self.common)
-        step = max(_ROWS, _CELLS // width)
-        blocks = np.split(Z, range(step, len(Z), step))
-        return np.concatenate(
-            [
-                score(*(block @ part.T for part in (self.positive, self.negative, self.common)))
-                for block in blocks
-            ]
-        )
+        parts = self.positive, self.negative, self.common
+        return by_blocks(Z, sum(map(len, parts)), lambda block: score(*(block @ part.T for part in parts)))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skneg import bank as bank_module
+from skneg import _utils
 from skneg.bank import TextBank
 from skneg.errors import InputError
 
@@ -36,7 +36,7 @@ def test_negatives_of_no_class_stay_whole_in_a_part():
 
 @pytest.mark.parametrize("cells", [1, 30, 10**6])
 def test_blocks_of_any_size_give_the_same_scores(bank, cells, monkeypatch):
-    monkeypatch.setattr(bank_module, "_CELLS", cells)
+    monkeypatch.setattr(_utils, "_CELLS", cells)
     Z = np.random.default_rng(1).normal(size=(11, 4))
     found = bank[0].score(Z, lambda p, n, w: p.max(axis=1) - n.sum(axis=1) + w.min(axis=1))
     one, other, words = (Z @ part.T for part in (bank[0].positive, bank[0].negative, bank[0].common))

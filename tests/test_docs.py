@@ -128,9 +128,10 @@ def test_no_block_escapes():
 
 
 PACKAGES = [
-    "backbone", "bank", "benchmarks", "cache", "datasets", "detectors", "distributed", "encoder", "errors",
-    "evidence", "export", "images", "inspection", "metrics", "model_selection", "persistence", "plotting",
-    "monitoring", "prompts", "report", "scores", "streams", "threshold", "words",
+    "adaptation", "backbone", "bank", "benchmarks", "cache", "datasets", "detectors", "distributed",
+    "encoder", "errors", "evidence", "export", "images", "inspection", "metrics", "model_selection",
+    "monitoring", "persistence", "plotting", "prompts", "report", "scores", "streams", "threshold",
+    "words",
 ]  # fmt: skip
 
 

@@ -61,7 +61,9 @@ QUICK = {
     "NegLabelDetector": WORDS,
     "CSPDetector": {**WORDS, "adjectives": ["shiny"], "superclasses": ["thing"]},
     "ReActDetector": WARM,
+    "TipAdapterDetector": {"alpha": 0.01},  # 40 images a class would outvote names at a temperature of 1
     "CoOpDetector": SHORT,
+    "FADetector": {"recipe": CoOpRecipe(n_epochs=1, n_ctx=None, context_init="a photo of")},
     "LSNDetector": {**SHORT, "n_negative": 2, **WARM},
     "CLIPNDetector": WARM,
     "ZOCDetector": {"candidate_labels": words_of, **WARM},

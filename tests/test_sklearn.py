@@ -159,7 +159,10 @@ def test_tags_say_what_a_detector_takes_and_needs(info):
 
 
 # Those that need no text tower, and so classify any points.
-POINTS = {"LinearProbeDetector", "KNNDetector", "MahalanobisDetector"}
+POINTS = {
+    "LinearProbeDetector", "KNNDetector", "MahalanobisDetector", "ResidualDetector", "ViMDetector",
+    "NNGuideDetector", "GENDetector", "FDBDDetector",
+}  # fmt: skip
 
 
 def test_an_ensemble_needs_what_its_members_need():

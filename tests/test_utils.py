@@ -7,9 +7,10 @@ from numbers import Integral, Real
 import numpy as np
 import pytest
 
-from skneg import KNNDetector
+from skneg import KNNDetector, _utils
 from skneg._utils import (
     as_float,
+    by_blocks,
     check_at_least,
     check_between,
     check_kind,
@@ -183,3 +184,16 @@ def test_what_is_unheard_is_so_in_this_thread_alone():
         with ThreadPoolExecutor(1) as pool:
             assert pool.submit(heard, Own).result()
     assert heard(Own)
+
+
+def test_answers_come_in_the_order_of_the_rows(monkeypatch):
+    monkeypatch.setattr(_utils, "_CELLS", 300)  # blocks of _ROWS, 64
+    sizes = []
+
+    def answer(rows):
+        sizes.append(len(rows))
+        return rows.sum(axis=1)
+
+    rows = np.arange(300.0).reshape(150, 2)
+    np.testing.assert_array_equal(by_blocks(rows, 100, answer), rows.sum(axis=1))
+    assert sizes == [64, 64, 22]

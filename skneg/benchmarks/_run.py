@@ -319,7 +319,8 @@ class _Run:
             starts, held = range(0, len(images), _PIXEL_CHUNK), images.images()
             return np.concatenate([method(held[i : i + _PIXEL_CHUNK]) for i in starts])
 
-        predicted = answers(test, detector.predict_proba).argmax(axis=1)
+        # By name: detectors that are fitted without labels have sorted the classes.
+        predicted = np.array(detector.class_names_)[answers(test, detector.predict_proba).argmax(axis=1)]
         start = time.perf_counter()
         known = answers(test, detector.score_samples)
         score_s = (time.perf_counter() - start) / len(known)
@@ -329,7 +330,7 @@ class _Run:
             draw_figures(detector, self._embeddings(test, encoder), sets, self.out, stem)
         shared = {
             "n_id": len(known),
-            "accuracy": 100 * float(np.mean(predicted == test.labels)),
+            "accuracy": 100 * float(np.mean(predicted == np.array(task.class_names)[test.labels])),
             "fit_s": round(fit_s, 3),
             "score_s_per_1000": round(1000 * score_s, 4),
         }

@@ -134,6 +134,7 @@ def _feature_parameters(words: list[str], n_trained: int) -> dict[str, dict[str,
     return {
         "CoOpDetector": {"recipe": CoOpRecipe(n_epochs=12, **short)},
         "LSNDetector": {"recipe": CoOpRecipe(n_epochs=4, **short)},
+        "FADetector": {"recipe": CoOpRecipe(n_epochs=12, **short)},
         "NegLabelDetector": {"words": words},
         "CSPDetector": {"words": words},
         "EOEDetector": {"outlier_names": words[::16]},

@@ -25,15 +25,20 @@ class FeatureDetector(OpenSetDetector):
         self.random_state = random_state
 
     def _learn(self, Z: Any, targets: Any, names: Sequence[str], seed: int, groups: Any) -> dict[str, Any]:
-        present = np.unique(targets)
-        if len(present) < len(names):
-            absent = next(name for i, name in enumerate(names) if i not in present)
-            raise VocabularyError(
-                f"class {absent!r} has no images, and {type(self).__name__} knows a class by its images."
-            )
-        owners = np.array([names[target] for target in targets])
-        groups = np.arange(len(Z)) if groups is None else groups
-        return {"seed_": seed, "train_embeddings_": Z, "train_names_": owners, "train_groups_": groups}
+        return kept_images(type(self).__name__, Z, targets, names, seed, groups)
+
+
+def kept_images(
+    whose: str, Z: Any, targets: np.ndarray, names: Sequence[str], seed: int, groups: np.ndarray | None
+) -> dict[str, Any]:
+    """All training images with their names and groups, as fitted attributes; each class needs one."""
+    present = np.unique(targets)
+    if len(present) < len(names):
+        absent = next(name for i, name in enumerate(names) if i not in present)
+        raise VocabularyError(f"class {absent!r} has no images, and {whose} knows a class by its images.")
+    owners = np.array([names[target] for target in targets])
+    groups = np.arange(len(Z)) if groups is None else groups
+    return {"seed_": seed, "train_embeddings_": Z, "train_names_": owners, "train_groups_": groups}
 
 
 def training_rows(

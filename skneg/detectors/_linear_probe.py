@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._sklearn import one_at_a_time
-from .._softmax import softmax
-from .._utils import check_at_least, check_between, check_option
+from .._utils import check_between, check_option
 from ..scores import energy, max_logit, mcm
-from ._features import FeatureDetector, training_rows
+from ._features import training_rows
+from ._probe import ProbeDetector, probe_logits
 
 if TYPE_CHECKING:
     from .._state import FittedState
 
 
-class LinearProbeDetector(FeatureDetector):
+class LinearProbeDetector(ProbeDetector):
     """Logistic regression on embeddings, and a score of its logits.
 
     The "CLIP-based posthoc" baselines of the NegPrompt paper: a linear classifier on frozen features
@@ -70,53 +68,29 @@ precision, batch_size, verbose
         self,
         *,
         score_func: str = "msp",
-        C: float = 100.0,
-        max_iter: int = 1000,
         clip_percentile: float = 90.0,
         score_temperature: float = 1.0,
         **shared: Any,
     ) -> None:
         super().__init__(**shared)
         self.score_func = score_func
-        self.C = C
-        self.max_iter = max_iter
         self.clip_percentile = clip_percentile
         self.score_temperature = score_temperature
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_option("score_func", self.score_func, ("msp", "max_logit", "energy", "react"))
-        check_between("C", self.C, 0, np.inf)
         check_between("clip_percentile", self.clip_percentile, 0, 100)
-        check_at_least("max_iter", self.max_iter, 1, Integral)
 
     def _prepare(self, learned: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-        from sklearn.linear_model import LogisticRegression
-
-        embeddings, targets = training_rows(learned, names, type(self).__name__)
-        estimator = LogisticRegression(C=self.C, max_iter=self.max_iter, random_state=learned["seed_"])
-        with one_at_a_time():
-            estimator.fit(embeddings, targets)
-        return {
-            "clip_value_": float(np.percentile(embeddings, self.clip_percentile)),
-            "coef_": estimator.coef_,
-            "intercept_": estimator.intercept_,
-            "n_iter_": int(estimator.n_iter_.max()),
-        }
+        embeddings, _ = training_rows(learned, names, type(self).__name__)
+        clip_value = float(np.percentile(embeddings, self.clip_percentile))
+        return {"clip_value_": clip_value, **super()._prepare(learned, names)}
 
     def _score(self, state: FittedState, Z: np.ndarray) -> np.ndarray:
         chosen, temperature = self.score_func, self.score_temperature
-        if chosen == "react":
-            return energy(_logits(state, np.minimum(Z, state.clip_value_)), temperature)
-        if chosen == "energy":
-            return energy(_logits(state, Z), temperature)
-        return max_logit(_logits(state, Z)) if chosen == "max_logit" else mcm(_logits(state, Z), temperature)
-
-    def _posterior(self, state: FittedState, Z: np.ndarray) -> np.ndarray:
-        return softmax(_logits(state, Z), axis=1)
-
-
-def _logits(state: FittedState, Z: np.ndarray) -> np.ndarray:
-    logits = Z.astype(np.float64) @ state.coef_.T + state.intercept_
-    # Of two classes scikit-learn gives the difference of their logits only.
-    return np.hstack([-logits / 2, logits / 2]) if logits.shape[1] == 1 else logits
+        clipped = np.minimum(Z, state.clip_value_) if chosen == "react" else Z
+        logits = probe_logits(vars(state), clipped)
+        if chosen == "max_logit":
+            return max_logit(logits)
+        return mcm(logits, temperature) if chosen == "msp" else energy(logits, temperature)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from numbers import Integral
 from typing import Any, Self
 
@@ -19,7 +18,7 @@ from .._forks import ForkLock
 from .._reading import in_blocks, read_images
 from .._sklearn import DOC_LINK, asks_known_or_unknown
 from .._utils import check_at_least, check_option, check_seed, finite
-from ..adaptation import TANL, AdaNeg, Adaptation, CLIPScope, Known, NearestUnknown
+from ..adaptation import TANL, TINS, AdaNeg, Adaptation, CLIPScope, NearestUnknown, Static, StreamState
 from ..adaptation._running import Running
 from ..base import OpenSetDetector
 from ..errors import InputError, InputTypeError, PersistenceError
@@ -31,35 +30,10 @@ _ADAPTATIONS: dict[str, type[Adaptation]] = {
     "tanl": TANL,
     "adaneg": AdaNeg,
     "clipscope": CLIPScope,
+    "tins": TINS,
 }
 _MOST_KNOWN = 5000  # known images that the moved score is measured on
 _one_at_a_time = ForkLock()  # for the moment in which a state takes the place of another
-
-
-@dataclass(frozen=True)
-class StreamState:
-    """What a stream has left; see `StreamDetector.state_`.
-
-    Attributes
-    ----------
-    n_seen : int
-        Images given to `partial_score` and `partial_predict`, and those of `unlabelled`.
-    n_moved : int
-        Of these, the ones that have moved the score; the others wait for a full block.
-    order : str
-        A hash (hexadecimal) of their embeddings in their order. Two streams with the same hash have
-        shown the same images in the same order.
-    seed : int
-        What the adaptation has drawn at random with.
-    memory : dict of str to array or number
-        The memory of the adaptation.
-    """
-
-    n_seen: int
-    n_moved: int
-    order: str
-    seed: int
-    memory: Mapping[str, Any] = field(repr=False)
 
 
 class StreamDetector(ClassifierMixin, BaseEstimator):
@@ -79,9 +53,9 @@ class StreamDetector(ClassifierMixin, BaseEstimator):
     detector : detector
         Fitted, or to be fitted by `fit`. It takes embeddings (not one that looks at pixels or patches), and
         is left as it is.
-    adaptation : {"nearest", "tanl", "adaneg", "clipscope"} or Adaptation, default="nearest"
-        How the score moves: `skneg.adaptation.NearestUnknown`, `TANL`, `AdaNeg` or `CLIPScope`, by name with
-        its defaults. All but the first need a detector with words.
+    adaptation : {"nearest", "tanl", "adaneg", "clipscope", "tins"} or Adaptation, default="nearest"
+        How the score moves: `skneg.adaptation.NearestUnknown`, `TANL`, `AdaNeg`, `CLIPScope` or `TINS`, by
+        name with its defaults. All but the first need a detector with words.
     move_every : int, default=16
         Images after which the state moves. A memory moves more often with fewer, which takes longer.
     random_state : int, RandomState or None, default=None
@@ -236,9 +210,7 @@ class StreamDetector(ClassifierMixin, BaseEstimator):
 
     @property
     def state_(self) -> StreamState:
-        moved = self._now()
-        n_moved = moved.n_seen - len(moved.waiting)
-        return StreamState(moved.n_seen, n_moved, moved.order, moved.seed, dict(moved.memory))
+        return self._now().shown()
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the detector and what the stream has left to one file; see `skneg.persistence.save`."""
@@ -312,20 +284,21 @@ class StreamDetector(ClassifierMixin, BaseEstimator):
         state = detector._fitted()
         calibrator, seed = state.calibrator, int(check_seed(self.random_state).randint(2**31 - 1))
         scores = calibration_scores(detector, state, calibrator.images, calibrator.names, calibrator.shift)
-        embeddings = np.asarray(calibrator.images)
+        embeddings, place = np.asarray(calibrator.images), {n: i for i, n in enumerate(state.class_names_)}
+        targets = np.array([place.get(name, -1) for name in calibrator.names or [""] * len(embeddings)])
         if len(scores) < len(embeddings):  # of classes that are gone and cannot be scored
-            gone = [name not in state.class_names_ for name in calibrator.names or ()]
-            embeddings = embeddings[~np.array(gone)]
+            embeddings, targets = embeddings[targets >= 0], targets[targets >= 0]
         if len(scores) > _MOST_KNOWN:
             rows = np.sort(np.random.default_rng(seed).permutation(len(scores))[:_MOST_KNOWN])
-            embeddings, scores = embeddings[rows], scores[rows]
-        known = Known(np.array(embeddings, dtype=np.float32), np.array(scores, dtype=np.float64))
+            embeddings, scores, targets = embeddings[rows], scores[rows], targets[rows]
+        known = np.array(embeddings, dtype=np.float32), np.array(scores, dtype=np.float64), targets
+        static = Static(detector, state, *known)
         adaptation = self._adaptation()
-        moved = Running.begin(adaptation, state, known, seed)
+        moved = Running.begin(adaptation, static, seed)
         if unlabelled is not None:
             Z = detector._represent(read_images(detector, unlabelled, state))
             s = finite(detector._score(state, Z))
-            moved = moved.after(adaptation, state, Z, s, self.move_every)[1]
+            moved = moved.after(adaptation, Z, s, self.move_every)[1]
         return {"detector_": detector, "_start": moved, "_moved": moved}
 
     def _read(self, X: Any) -> np.ndarray:
@@ -340,7 +313,7 @@ class StreamDetector(ClassifierMixin, BaseEstimator):
         return mark_unknown(labels, scores < state.offset_, state.unknown_label)
 
     def _scores(self, moved: Running, state: Any, Z: np.ndarray) -> np.ndarray:
-        return moved.score(self._adaptation(), state, Z, self.detector_._score(state, Z))
+        return moved.score(self._adaptation(), Z, self.detector_._score(state, Z))
 
     def _stream(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """Scores of X, and its embeddings; the state moves at the end, or not at all."""
@@ -349,7 +322,7 @@ class StreamDetector(ClassifierMixin, BaseEstimator):
         s = finite(self.detector_._score(state, Z))
         while True:
             before = self._moved
-            scores, after = before.after(self._adaptation(), state, Z, s, self.move_every)
+            scores, after = before.after(self._adaptation(), Z, s, self.move_every)
             with _one_at_a_time.held():
                 if self._moved is before:
                     self._moved = after
@@ -363,25 +336,27 @@ class StreamDetector(ClassifierMixin, BaseEstimator):
         now, start = self._moved, self._start
         return {
             "detector_": self.detector_,
-            "known_embeddings": now.known.embeddings,
-            "known_scores": now.known.scores,
+            "embeddings": now.static.embeddings,
+            "scores": now.static.scores,
+            "targets": now.static.targets,
             "seed": now.seed,
             "streams": [start.as_values(), now.as_values()],
         }, None
 
     def _restore_state(self, values: Mapping[str, Any], backbone: None) -> None:
         """Take what `_stored_state` gave."""
-        if set(values) != {"detector_", "known_embeddings", "known_scores", "seed", "streams"}:
+        if set(values) != {"detector_", "embeddings", "scores", "targets", "seed", "streams"}:
             raise PersistenceError("its StreamDetector holds more or less than a stream leaves.")
         detector, seed = values["detector_"], values["seed"]
-        known = Known(values["known_embeddings"], values["known_scores"])
+        known = [values[name] for name in ("embeddings", "scores", "targets")]
         self._check_parameters()
         if not isinstance(detector, OpenSetDetector) or type(detector) is not type(self.detector):
             raise PersistenceError("its stream is not one of its detector.")
         state, adaptation = detector._fitted(), self._adaptation()
         width = np.shape(np.asarray(state.calibrator.images))[-1]
-        if known.embeddings.shape != (len(known.scores), width) or known.embeddings.dtype != np.float32:
+        kinds = [(part.shape, part.dtype.kind) for part in known]
+        if kinds != [((len(known[0]), width), "f"), ((len(known[0]),), "f"), ((len(known[0]),), "i")]:
             raise PersistenceError("its known images do not fit its detector.")
-        first = Running.begin(adaptation, state, known, seed)
-        start, now = (first.restored(held, adaptation, state, self.move_every) for held in values["streams"])
+        first = Running.begin(adaptation, Static(detector, state, *known), seed)
+        start, now = (first.restored(held, adaptation, self.move_every) for held in values["streams"])
         self.__dict__.update(detector_=detector, _start=start, _moved=now)

@@ -22,7 +22,7 @@ _UFUNCS = {
     "greater": "Greater", "greater_equal": "GreaterOrEqual", "invert": "Not", "isnan": "IsNaN",
     "less": "Less", "less_equal": "LessOrEqual", "log": "Log", "logical_and": "And", "logical_not": "Not",
     "matmul": "MatMul", "maximum": "Max", "minimum": "Min", "multiply": "Mul", "negative": "Neg",
-    "sqrt": "Sqrt", "subtract": "Sub",
+    "power": "Pow", "sqrt": "Sqrt", "subtract": "Sub",
 }  # fmt: skip
 _FUNCTIONS: dict[Any, Callable[..., Any]] = {}
 
@@ -252,6 +252,19 @@ def _where(condition: Any, yes: Any, no: Any) -> Traced:
         for x, dtype in ((condition, bool), (yes, value.dtype), (no, value.dtype))
     ]
     return first._new(value, "Where", *names)
+
+
+@_implements(np.sort)
+def _sort(x: Traced, axis: int = -1) -> Traced:
+    axis = x._inner(axis)
+    every = x.graph.constant([x.shape[axis]], np.int64)
+    names = x.graph.node("TopK", x.name, every, n_outputs=2, axis=axis, largest=0, sorted=1)
+    return Traced(x.graph, np.sort(x.value, axis=axis), names[0])
+
+
+@_implements(np.partition)
+def _partition(x: Traced, kth: Any, axis: int = -1) -> Traced:
+    return _sort(x, axis)
 
 
 @_implements(np.einsum)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..adaptation import TANL, AdaNeg, CLIPScope, NearestUnknown
+from ..adaptation import TANL, TINS, AdaNeg, CLIPScope, NearestUnknown
 from ..bank import TextBank
 from ..errors import PersistenceError
 from ..evidence import CrossFitted, ImageEvidence, JointScore
@@ -21,7 +21,8 @@ from ..words import Words
 
 # Objects that parameters hold, by their constructor parameters.
 _SETTINGS = {
-    cls.__name__: cls for cls in (CoOpRecipe, PromptRecipe, Words, NearestUnknown, TANL, AdaNeg, CLIPScope)
+    cls.__name__: cls
+    for cls in (CoOpRecipe, PromptRecipe, Words, NearestUnknown, TANL, AdaNeg, CLIPScope, TINS)
 }
 
 # Parts of a fitted state, by their fields.

@@ -1,4 +1,4 @@
-"""CoOp's training and what was built on it: LoCoOp, SCT and LSN.
+"""CoOp's training and what was built on it: LoCoOp, SCT, LSN and FA.
 
 References
 ----------
@@ -6,6 +6,8 @@ References
 .. [2] Miyai et al., "LoCoOp: Few-Shot Out-of-Distribution Detection via Prompt Learning", NeurIPS 2023.
 .. [3] Yu et al., "Self-Calibrated Tuning of Vision-Language Models for OOD Detection", NeurIPS 2024.
 .. [4] Nie et al., "Out-of-Distribution Detection with Negative Prompts", ICLR 2024 (LSN).
+.. [5] Lu et al., "FA: Forced Prompt Learning of Vision-Language Models for Out-of-Distribution Detection",
+   ICCV 2025.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ from .encoding import PromptEncoder
 from .recipe import CoOpRecipe, PromptRecipe
 from .training import LearnedPrompts, batches_of, initial_context, minimise
 
-# Maps global and local logits (b, k) and (b, patches, k), and labels (b,), to the terms of a loss.
+# Maps global and local logits (b, k) and (b, patches, k), and labels (b,), to the terms of a loss. With
+# frozen prompts they are (b, 2 k) and (b, patches, 2 k): those of the learned ones come first.
 CoOpLoss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], dict[str, torch.Tensor]]
 
 
@@ -62,6 +65,21 @@ def locoop_loss(weight: float, top_k: int, self_calibrated: bool = False) -> CoO
     return loss
 
 
+def fa_loss(n_copies: int) -> CoOpLoss:
+    """Cross-entropy of the learned prompts beside copies of the frozen ones ([5]_).
+
+    A softmax over the k learned logits and `n_copies` times the k frozen ones, all of which are wrong: that
+    of a class's learned prompt must outweigh its own frozen one too. Copies add their logarithm to a logit.
+    """
+
+    def loss(whole: torch.Tensor, local: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
+        learned, frozen = whole.chunk(2, dim=1)
+        beside = torch.cat([learned, frozen + math.log(n_copies)], dim=1)
+        return {"cross_entropy": functional.cross_entropy(beside, labels)}
+
+    return loss
+
+
 def train_coop(
     text_tower: TextTower,
     class_names: Sequence[str],
@@ -71,6 +89,7 @@ def train_coop(
     loss: CoOpLoss = coop_loss,
     *,
     n_negative: int = 0,
+    frozen: bool = False,
     seed: int = 0,
     verbose: bool = False,
 ) -> LearnedPrompts:
@@ -89,9 +108,11 @@ def train_coop(
     targets : ndarray of shape (n,), int
     recipe : CoOpRecipe
     loss : callable, default=coop_loss
-        `coop_loss`, or what `locoop_loss` returns.
+        `coop_loss`, or what `locoop_loss` or `fa_loss` returns.
     n_negative : int, default=0
         Class-specific negative contexts to learn afterwards as LSN does ([4]_); 0 for none.
+    frozen : bool, default=False
+        Whether the loss sees the logits of the prompts that training starts from as well.
     seed : int, default=0
     verbose : bool, default=False
 
@@ -125,8 +146,14 @@ def train_coop(
         batches = batches_of(images, labels, recipe.train_batch_size, steps, generator)
         history.update(minimise(terms, optimizer, batches, steps, stage, verbose, schedule))
 
+    beside = images.new_empty(0, images.shape[-1])
+    if frozen:
+        with torch.no_grad():
+            beside = encoder(positive[None], normalize=True)[0]
+
     def positive_terms(x: torch.Tensor, y: torch.Tensor) -> dict[str, torch.Tensor]:
-        logits = x @ encoder(positive[None], normalize=True)[0].T / temperature
+        prompts = torch.cat([encoder(positive[None], normalize=True)[0], beside])
+        logits = x @ prompts.T / temperature
         return loss(logits[:, 0], logits[:, 1:], y)
 
     def negative_terms(x: torch.Tensor, y: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -76,6 +76,22 @@ def test_real_features(run, features):
     assert cells["Split-4", "MCMDetector", "dtd", 0]["accuracy"] > 80
 
 
+def test_accuracy_is_right_whatever_the_order_of_the_names(run, features, tmp_path):
+    root = tmp_path / "features"
+    shutil.copytree(features, root, symlinks=True)
+    file = root / "clip-vitb32-features" / "imagenet.npz"
+    with np.load(file) as arrays:
+        last = len(arrays["class_names"]) - 1
+        turned = {name: last - arrays[name] for name in ("train_y", "test_y")}
+        np.savez(file, **{**arrays, **turned, "class_names": arrays["class_names"][::-1]})
+    result = run(
+        "real-features", data=root, model=None, only=["Split-4", "Split-4 (10 %)"],
+        detectors=["MCMDetector", "KNNDetector"],  # fitted without labels, and with
+    )  # fmt: skip
+    for (experiment, name, _, _), row in by_cell(result).items():
+        assert row["accuracy"] > 60, (experiment, name)
+
+
 def test_photos_are_tested_on_what_was_not_drawn(run, imagenet, tmp_path):
     root = tmp_path / "photos"
     for wnid, name in zip(WNIDS[:3], CLASSES, strict=False):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from skneg import KNNDetector, LinearProbeDetector, MahalanobisDetector
+from skneg import KNNDetector, LinearProbeDetector, MahalanobisDetector, ViMDetector
 from skneg.detectors._features import training_rows
 from skneg.errors import VocabularyError
 
@@ -9,7 +9,7 @@ RNG = np.random.default_rng(0)
 X = RNG.normal(size=(120, 8)).astype(np.float32)
 X /= np.linalg.norm(X, axis=1, keepdims=True)
 Y = np.tile(list("abc"), 40)
-KINDS = (KNNDetector, LinearProbeDetector, MahalanobisDetector)
+KINDS = (KNNDetector, LinearProbeDetector, MahalanobisDetector, ViMDetector)
 
 
 def test_training_rows_are_numbered_by_the_order_of_the_names():

@@ -229,7 +229,7 @@ def test_a_forged_memory_is_refused(world, mixed, kind, tmp_path, monkeypatch):
                 load(tmp_path / "forged.skneg")
     for change in (
         {"streams": good["streams"][:1]},
-        {"known_scores": good["known_scores"][:-1]},
+        {"scores": good["scores"][:-1]},
         {"seed": "x", "extra": 1},
         {"streams": [dict(s, waiting=s["waiting"][:, :3]) for s in good["streams"]]},
         {"streams": [dict(s, memory={}) for s in good["streams"]]},

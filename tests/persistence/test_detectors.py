@@ -594,6 +594,8 @@ class TestTampering:
             ("MahalanobisDetector", "whitener_", lambda a: a * np.nan),
             ("KNNDetector", "neighbor_targets_", lambda a: a[:5].copy()),
             ("KNNDetector", "train_groups_", lambda a: a[:5].copy()),
+            ("NNGuideDetector", "confidences_", lambda a: a[:5].copy()),
+            ("ViMDetector", "residual_space_", lambda a: a[:5].copy()),
         ],
     )
     def test_parts_that_do_not_fit_together_are_refused(self, kind, name, spoil, embedded, tmp_path):

@@ -6,7 +6,7 @@ import torch
 from scipy.special import log_softmax, softmax
 
 from skneg.prompts import CoOpRecipe, PromptEncoder, context_from_text, encode_prompts
-from skneg.prompts.coop import coop_loss, locoop_loss, train_coop
+from skneg.prompts.coop import coop_loss, fa_loss, locoop_loss, train_coop
 
 N, PATCHES, K = 5, 4, 3
 NAMES = ["star", "heart", "key"]
@@ -68,6 +68,23 @@ def test_self_calibration_weighs_each_image_by_how_sure_it_is(logits):
 def test_without_a_background_there_is_no_entropy(logits):
     for top_k in (K, 200):  # the class is always among all of them
         assert float(locoop_loss(0.25, top_k)(*tensors(logits))["entropy"]) == 0
+
+
+def test_fa_counts_the_frozen_prompts_as_wrong_answers_each_so_many_times():
+    # Learned masses 6 and 1, frozen 2 and 1: 6 / (7 + 3 * 3) and 1 / 16.
+    whole = torch.log(torch.tensor([[6.0, 1.0, 2.0, 1.0]])).repeat(2, 1)
+    terms = fa_loss(3)(whole, whole[:, None], torch.tensor([0, 1]))
+    assert float(terms["cross_entropy"]) == pytest.approx((np.log(16 / 6) + np.log(16)) / 2)
+
+
+@pytest.mark.parametrize("n_copies", [1, 3])
+def test_fa_is_the_cross_entropy_of_copies_that_are_written_out(logits, n_copies):
+    whole, local, labels = tensors(logits)
+    frozen = whole.flip(1)
+    written_out = torch.cat([whole, *[frozen] * n_copies], dim=1)
+    terms = fa_loss(n_copies)(torch.cat([whole, frozen], dim=1), local, labels)
+    expected = coop_loss(written_out, local, labels)["cross_entropy"]
+    torch.testing.assert_close(terms["cross_entropy"], expected)
 
 
 @pytest.fixture(scope="module")
