@@ -8,8 +8,8 @@ task and half of each set of unknown ones make streams; the other halves say wha
 stream has left. Each image is scored once, when it comes. Prints Markdown: AUROC / FPR95 of the scores of
 each kind of stream, and the share of new known images that is rejected after it; means over orders and tasks.
 
-`--choose` is what the defaults of `NearestUnknown` were chosen by: training images alone. Half of the classes of
-each task play unknown; up to eight images of each other class train the detector, the rest of them are known.
+`--choose` is what the defaults of `NearestUnknown` were chosen by: training images alone. Half of the classes
+of each task play unknown; up to eight images of each other class train the detector, the rest are known.
 """
 
 from __future__ import annotations
