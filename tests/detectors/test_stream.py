@@ -203,6 +203,8 @@ def test_wrong_use_is_refused(world):
         StreamDetector(ODINDetector(model="skneg-tiny")).fit(world["train"], world["y"])
     with pytest.raises(InputError, match="move_every"):
         StreamDetector(KNNDetector(), move_every=0).fit(world["train"], world["y"])
+    with pytest.raises(InputTypeError, match="summary looks into one detector.*give its detector_"):
+        skneg.inspection.summary(StreamDetector(static(world)).fit(world["train"], world["y"]))
     with pytest.raises(InputError, match="5 features"):
         StreamDetector(static(world)).partial_score(world["known"][:, :5])
 
