@@ -19,8 +19,8 @@ import numpy as np
 from _measure import show
 
 from skneg import NegPromptDetector, PromptRecipe, SknegWarning
-from skneg.benchmarks._data import distinct_names
 from skneg.benchmarks._sources import feature_model
+from skneg.datasets._image_classes import distinct_names
 from skneg.metrics import auroc
 
 

@@ -41,7 +41,10 @@ DETECTORS: dict[str, str] = {
 }
 
 # Estimators that hold detectors; files may name them too.
-HOLDERS = {"ScoreEnsemble": "skneg.detectors._ensemble"}
+HOLDERS = {
+    "ScoreEnsemble": "skneg.detectors._ensemble",
+    "StreamDetector": "skneg.detectors._stream",
+}
 
 
 class DetectorInfo(NamedTuple):

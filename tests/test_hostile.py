@@ -14,10 +14,10 @@ from skneg._commands._images import labelled, unlabelled
 from skneg.backbone import embedding_width, load_backbone, load_no_tower
 from skneg.backbone._config import CONFIG_NAME
 from skneg.backbone._tiny import TINY_FOLDER, WEIGHTS_NAME
-from skneg.benchmarks._data import load_class_names, read_json
 from skneg.cache import CacheWarning, EmbeddingCache
 from skneg.datasets import list_images, load_image_folder, load_image_list
 from skneg.datasets._folders import read_lines
+from skneg.datasets._image_classes import load_class_names, read_json
 from skneg.images import as_image_sequence, decode_image
 from skneg.persistence import read_header
 from skneg.persistence._models import check_weight_file

@@ -35,7 +35,17 @@ FLOORS = [
     ],
     ["images", "vocabulary", "bank", "scores", "backbone"],
     ["threshold", "_state"],
-    ["evidence", "cache", "encoder", "datasets", "prompts", "words", "metrics", "model_selection"],
+    [
+        "evidence",
+        "adaptation",
+        "cache",
+        "encoder",
+        "datasets",
+        "prompts",
+        "words",
+        "metrics",
+        "model_selection",
+    ],
     ["persistence", "inspection", "streams", "monitoring"],
     [
         "_doubts",

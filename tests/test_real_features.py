@@ -7,7 +7,8 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold
 import skneg
 from skneg import MaxLogitDetector, MCMDetector, NegPromptDetector
 from skneg.benchmarks import run_benchmark
-from skneg.metrics import auroc, fpr_at_tpr
+from skneg.metrics import auroc, fpr_at_tpr, ood_report
+from skneg.threshold import conformal_offset
 
 SEEDS = range(3)
 
@@ -132,3 +133,35 @@ def test_a_search_over_the_detector_reports_auroc(split4, data_folder):
     assert areas.shape == (8,)
     assert areas.min() > 0.95
     assert search.best_params_["score_temperature"] == 0.01
+
+
+@pytest.mark.parametrize(
+    ("name", "published"),
+    [
+        ("inaturalist", (94.43, 32.07)), ("sun", (92.37, 38.65)),
+        ("places", (90.03, 43.72)), ("textures", (86.13, 57.89)),
+    ],
+)  # fmt: skip
+def test_published_figures_of_whole_test_sets(name, published, data_folder):
+    """MCM of ViT-B/16 on 50,000 images of ImageNet: docs/full-scale.md."""
+    with np.load(data_folder / "vitb16_imagenet_scores.npz") as scores:
+        known, strange = scores["mcm_imagenet"], scores[f"mcm_{name}"]
+    report = ood_report(known, {name: strange}, metrics=["auroc", "fpr95"], n_draws=20, random_state=0)
+    assert (100 * report.values[0]).round(2).tolist() == list(published)
+    assert report.low is not None
+    assert report.high is not None
+    assert (report.low[0] < report.values[0]).all()
+    assert (report.values[0] < report.high[0]).all()
+    assert 100 * (report.high[0] - report.low[0])[1] < 4
+
+
+def test_the_threshold_rejects_as_many_of_imagenet_as_it_says(data_folder):
+    with np.load(data_folder / "vitb16_imagenet_scores.npz") as scores:
+        known = scores["gl_mcm_imagenet"].astype(np.float64)
+    shares, rng = [], np.random.default_rng(0)
+    for _ in range(100):
+        mixed = rng.permutation(known)
+        shares.append(np.mean(mixed[1000:] < conformal_offset(mixed[:1000], 0.05)))
+    # The share of one split is beta(50, 951): its mean is 0.04995, its standard deviation 0.0069.
+    assert np.mean(shares) == pytest.approx(0.05, abs=4 * 0.0069 / 10)
+    assert np.std(shares) == pytest.approx(0.0069, rel=0.3)

@@ -8,10 +8,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..datasets._image_classes import NAME_FILES
+from ..datasets._image_sets import SETS
 from ..errors import SknegError
-from ._data import NAME_FILES
 from ._detectors import parse_settings
-from ._protocols import PROTOCOLS, SETS
+from ._protocols import PROTOCOLS
 from ._run import run_benchmark
 
 
@@ -85,7 +86,7 @@ def listing() -> str:
     for protocol in PROTOCOLS.values():
         models = " ".join(f"{model}:{tag}" for model, tag in protocol.backbones) or protocol.model
         keys = dict.fromkeys(k for e in protocol.experiments for k in e.needs if k in SETS)
-        needs = [f"{SETS[key].title} ({SETS[key].folders[0]}/)" for key in keys]
+        needs = [f"{SETS[key].title} ({(*SETS[key].folders, *SETS[key].lists)[0]})" for key in keys]
         lines += [
             f"{protocol.name}: {protocol.title}",
             f"    {protocol.shots} shots, {models}",

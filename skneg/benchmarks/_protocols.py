@@ -6,37 +6,13 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from .._utils import did_you_mean
+from ..datasets._image_classes import needed_file
+from ..datasets._image_sets import HELD
 from ..errors import InputError
-
-SPLITS_FILE = "splits_wnids.json"
-
-
-@dataclass(frozen=True)
-class DataSet:
-    """A set of images in the data folder.
-
-    Attributes
-    ----------
-    title : str
-        As tables call it.
-    folders : list of str
-        Where it may lie below the data folder; the first that exists counts.
-    lists : list of str
-        Text files of ``path label`` lines that take its place where one exists.
-    origin : str
-        Where it comes from.
-    labelled : bool
-        Whether its images lie in a folder per class.
-    """
-
-    title: str
-    folders: list[str]
-    lists: list[str]
-    origin: str
-    labelled: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,8 +24,14 @@ class Experiment:
     name : str
     table : str
         Title of the table its figures stand in.
+    images : str or None
+        Of `skneg.datasets.list_protocols`; with `groups` it says which images are meant.
+    groups : sequence of {"near", "far"}
+        Unknown images that count.
+    full_spectrum : bool
+        Whether known images under other conditions are among the ID test images.
     needs : sequence of str
-        Sets of images; of ImageNet protocols the ID training and test images first, of others OOD alone.
+        Sets of images: those of `images`, or OOD sets of embeddings.
     split : str or None
         Hard split whose classes are known, and whose other classes are unknown; None: all are known.
     open_vocabulary : bool
@@ -70,6 +52,9 @@ class Experiment:
 
     name: str
     table: str = ""
+    images: str | None = None
+    groups: Sequence[str] = ()
+    full_spectrum: bool = False
     needs: Sequence[str] = ()
     split: str | None = None
     open_vocabulary: bool = False
@@ -90,7 +75,7 @@ class Protocol:
     ----------
     name, title : str
     experiments : list of Experiment
-    source : {"imagenet", "scenes", "features", "photos"}
+    source : {"images", "scenes", "features", "photos"}
         Where images come from.
     paper : list of str
         Numbers of the paper's tables whose figures stand beside ours.
@@ -111,7 +96,7 @@ class Protocol:
     name: str
     title: str
     experiments: list[Experiment]
-    source: str = "imagenet"
+    source: str = "images"
     paper: Sequence[str] = ()
     rows: str = "detector"
     shots: int = 16
@@ -148,20 +133,28 @@ class Protocol:
         ]
         return replace(self, experiments=experiments, model=None)
 
-    def needed_files(self) -> list[str]:
-        """Files of the data folder; the fourth split, classes 0 to 99 against all others, needs none."""
-        own = [SPLITS_FILE] if any(e.split not in (None, "Split-4") for e in self.experiments) else []
-        return list(dict.fromkeys([*self.files, *own]))
+    def needed_files(self, root: Path | None = None) -> list[str]:
+        """Files of the data folder; those for hard splits, unless this one has others in their place."""
+        splits = (name for e in self.experiments for name in needed_file(root, e.split))
+        return list(dict.fromkeys([*self.files, *splits]))
 
 
 def _protocol(name: str, held: dict[str, Any]) -> Protocol:
     shared, experiments = held.pop("shared", {}), held.pop("experiments")
-    return Protocol(name, experiments=[Experiment(**{**shared, **e}) for e in experiments], **held)
+    return Protocol(name, experiments=[_experiment(**{**shared, **e}) for e in experiments], **held)
 
 
-_HELD = tomllib.loads((files(__package__) / "protocols.toml").read_text(encoding="utf-8"))
-SETS = {key: DataSet(**held) for key, held in _HELD["sets"].items()}
-PROTOCOLS = {name: _protocol(name, held) for name, held in _HELD["protocols"].items()}
+def _experiment(**held: Any) -> Experiment:
+    if "images" in held:
+        images = HELD["protocols"][held["images"]]
+        groups = [*held.get("groups", ()), *(["covariate"] if held.get("full_spectrum") else [])]
+        needs = [images["train"], images["test"], *(key for g in groups for key in images[g])]
+        held = {"split": images.get("split"), "needs": needs, **held}
+    return Experiment(**held)
+
+
+_OWN = tomllib.loads((files(__package__) / "protocols.toml").read_text(encoding="utf-8"))
+PROTOCOLS = {name: _protocol(name, held) for name, held in _OWN["protocols"].items()}
 
 
 def find_protocol(name: str, backbones: Sequence[Sequence[str | None]] | None = None) -> Protocol:

@@ -20,16 +20,17 @@ import skneg
 from .._files import with_home, write_bytes
 from .._utils import check_at_least, unheard
 from ..cache import encoding_of
+from ..datasets._image_classes import read_json
 from ..encoder import CLIPImageEncoder
 from ..errors import BackboneError, CalibrationWarning, ImageError, InputError, SknegError
 from ..metrics import auroc, fpr_at_tpr
-from ._data import check_data, read_json
+from ._data import check_data
 from ._detectors import DetectorSpec, describe, find_detectors
 from ._figures import draw_figures
 from ._protocols import Experiment, Protocol, find_protocol
 from ._report import make_report
 from ._scenes import scenes_tasks
-from ._sources import feature_model, feature_tasks, imagenet_tasks, photo_tasks
+from ._sources import feature_model, feature_tasks, image_tasks, photo_tasks
 from ._tasks import Images, Task
 
 _PIXEL_CHUNK = 2048  # images of a detector that keeps all it is given in memory
@@ -203,7 +204,7 @@ class _Run:
         """The experiments with their images; no file is decoded yet."""
         if protocol.source == "scenes" or root is None:
             return scenes_tasks(protocol, self.out, self._encoder(protocol.experiments[0]))
-        sources = {"imagenet": imagenet_tasks, "features": feature_tasks, "photos": photo_tasks}
+        sources = {"images": image_tasks, "features": feature_tasks, "photos": photo_tasks}
         return sources[protocol.source](protocol, root)
 
     def plan(
@@ -347,6 +348,8 @@ class _Run:
     def _embeddings(self, images: Images, encoder: CLIPImageEncoder) -> np.ndarray:
         if images.embeddings is not None:
             return images.embeddings
+        if images.pixels is not None and images.pixels.ndim > 1:
+            return encoder.transform(images.pixels)
         # The cache on the disk decodes an image to know it again; within a run its path is enough.
         paths, weights = images.images(), encoder.backbone().weights_sha256
         new = {(weights, path): path for path in paths if (weights, path) not in self._known}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,45 +10,41 @@ import numpy as np
 from .._files import open_regular
 from ..datasets import list_images, load_image_folder
 from ..datasets._folders import read_lines
+from ..datasets._image_classes import distinct_names, load_split
+from ..datasets._protocols import open_protocol
 from ..errors import InputError
 from ..prompts.recipe import CoOpRecipe
-from ._data import (
-    choose_classes,
-    class_keys,
-    class_order,
-    distinct_names,
-    load_class_names,
-    load_set,
-    load_split,
-    unlike,
-)  # fmt: skip
-from ._protocols import SETS, Protocol
+from ._data import choose_classes, unlike
+from ._protocols import Protocol
 from ._tasks import Images, Task, numbered
 
 
-def imagenet_tasks(protocol: Protocol, root: Path) -> list[Task]:
-    """ImageNet, or a part of it in the same layout, against other sets or its own other classes."""
-    load = cache(lambda key: _images_of(key, *load_set(root, key), root))
+def image_tasks(protocol: Protocol, root: Path) -> list[Task]:
+    """The image protocols of `skneg.datasets`, or some of their groups; each set is read once."""
+    read: dict[str, tuple[Any, np.ndarray]] = {}
     tasks = []
     for experiment in protocol.experiments:
-        pool, test, *others = map(load, experiment.needs)
-        order = class_order(pool.labels)
-        names = dict(zip(order, load_class_names(root, order), strict=True))
-        pool, test = (_with_labels(part, class_keys(part.labels, order)) for part in (pool, test))
-        strange = sorted(set(test.labels.tolist()) - set(order))
-        if strange:
-            train_title, test_title = (SETS[key].title for key in experiment.needs[:2])
-            raise InputError(
-                f"{test_title} has {len(strange)} classes that {train_title} has not, such as {strange[:3]}."
-            )
-        known, unknown, n_trained = choose_classes(experiment, order, root)
-        ood = {SETS[images.name].title: images for images in others}
-        if experiment.split:
-            ood = {experiment.split: test.take(np.flatnonzero(np.isin(test.labels, unknown)))}
-        named = [names[key] for key in known]
-        outliers = _outliers(root, named)
+        assert experiment.images is not None, "the experiments of this source name their images"
+        found = open_protocol(experiment.images, root, read)
+        known, _, n_trained = choose_classes(experiment, found.all_classes, root)
+        named = dict(zip(found.classes, found.class_names, strict=True))
+        pool, test, *covariate = (
+            _images_of(held.name, held.images, held.keys, root)
+            for held in (found.train, found.test, *found.covariate.values())[
+                : None if experiment.full_spectrum else 2
+            ]
+        )
+        unknown = (
+            found.near
+            if experiment.split
+            else {name: held for group in experiment.groups for name, held in getattr(found, group).items()}
+        )
+        ood = {name: _images_of(name, held.images, held.keys, root) for name, held in unknown.items()}
+        names = [named[key] for key in known]
         pool, test = pool.of_classes(known), test.of_classes(known)
-        tasks.append(Task(experiment, named, n_trained, pool, test, ood, outliers))
+        if covariate:
+            test = test.joined([images.of_classes(known) for images in covariate])
+        tasks.append(Task(experiment, names, n_trained, pool, test, ood, _outliers(root, names)))
     return tasks
 
 
@@ -78,14 +73,13 @@ def photo_tasks(protocol: Protocol, root: Path) -> list[Task]:
     ]
 
 
-def _images_of(name: str, paths: list[Path], labels: np.ndarray, root: Path) -> Images:
-    """Image files, told apart by their place below the data folder; a list may name images elsewhere."""
+def _images_of(name: str, paths: Any, labels: np.ndarray, root: Path) -> Images:
+    """Image files, told apart by their place below the data folder; others by their numbers."""
+    if not isinstance(paths[0], Path):
+        pixels = np.array(paths, dtype=object) if isinstance(paths, list) else paths
+        return numbered(name, pixels, labels=labels)
     keys = [(p.relative_to(root) if p.is_relative_to(root) else p).as_posix() for p in paths]
     return Images(name, labels, np.array(keys), np.array(paths, dtype=object))
-
-
-def _with_labels(images: Images, labels: np.ndarray) -> Images:
-    return Images(images.name, labels, images.keys, images.pixels)
 
 
 def _outliers(root: Path, known: list[str]) -> dict[str, dict[str, Any]]:

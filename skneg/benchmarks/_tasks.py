@@ -27,7 +27,7 @@ class Images:
         Of known classes: their numbers.
     keys : ndarray of shape (n,)
         What tells the images apart on every machine.
-    pixels : ndarray of paths (n,), or of pixels (n, height, width, 3), or None
+    pixels : ndarray of paths or encoded images (n,), or of pixels (n, height, width, 3), or None
     embeddings : ndarray of shape (n, d), optional
     """
 
@@ -56,9 +56,15 @@ class Images:
         taken = self.take(np.flatnonzero(np.isin(self.labels, known)))
         return replace(taken, labels=np.array([number[key] for key in taken.labels.tolist()], dtype=int))
 
+    def joined(self, others: Sequence[Images]) -> Images:
+        """These images, then those of the others; all of one kind."""
+        parts = [(i.labels, i.keys, i.pixels, i.embeddings) for i in (self, *others)]
+        joined = (None if c[0] is None else np.concatenate(c) for c in zip(*parts, strict=True))  # type: ignore[arg-type]
+        return Images(self.name, *joined)  # type: ignore[arg-type]
+
     def state(self) -> str:
         """A hash of which images these are; of files their names, sizes and times."""
-        if self.pixels is None or self.pixels.ndim > 1:
+        if self.pixels is None or self.pixels.ndim > 1 or isinstance(self.pixels[0], bytes):
             return joblib.hash([self.keys.tolist(), self.pixels, self.embeddings])
         stats = [os.stat(path) if os.path.exists(path) else None for path in self.pixels]
         return joblib.hash([self.keys.tolist(), [s and (s.st_size, s.st_mtime_ns) for s in stats]])

@@ -189,7 +189,7 @@ def load_image_list(file: str | os.PathLike, root: str | os.PathLike) -> tuple[l
     ------
     InputError
         If the file cannot be read as UTF-8 or is empty, a line is not usable, or an image it names is not
-        there; names the line.
+        there or not below `root`; names the line.
 
     Examples
     --------
@@ -203,6 +203,11 @@ def load_image_list(file: str | os.PathLike, root: str | os.PathLike) -> tuple[l
         name, *label = line.strip().rsplit(maxsplit=1)
         if not label:
             raise InputError(f"{str(file)!r}, line {number}: {line!r} is not 'path label'.")
+        if _leads_out(name, base):
+            raise InputError(
+                f"{str(file)!r}, line {number}: {name!r} leads out of root={str(root)!r}. Write paths "
+                "below it, or give a root that all of them lie below."
+            )
         path = base / name
         if not os.path.isfile(path):
             raise InputError(f"{str(file)!r}, line {number}: there is no image {str(path)!r}.")
@@ -211,6 +216,12 @@ def load_image_list(file: str | os.PathLike, root: str | os.PathLike) -> tuple[l
     if not paths:
         raise InputError(f"The list {str(file)!r} names no image.")
     return paths, np.array(labels)
+
+
+def _leads_out(name: str, base: Path) -> bool:
+    if ".." not in name and not os.path.isabs(name):
+        return False
+    return not Path(os.path.abspath(base / name)).is_relative_to(os.path.abspath(base))
 
 
 def is_entry(line: str) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..adaptation import TANL, AdaNeg, CLIPScope, NearestUnknown
 from ..bank import TextBank
 from ..errors import PersistenceError
 from ..evidence import CrossFitted, ImageEvidence, JointScore
@@ -19,7 +20,9 @@ from ..prompts.recipe import CoOpRecipe, PromptRecipe
 from ..words import Words
 
 # Objects that parameters hold, by their constructor parameters.
-_SETTINGS = {cls.__name__: cls for cls in (CoOpRecipe, PromptRecipe, Words)}
+_SETTINGS = {
+    cls.__name__: cls for cls in (CoOpRecipe, PromptRecipe, Words, NearestUnknown, TANL, AdaNeg, CLIPScope)
+}
 
 # Parts of a fitted state, by their fields.
 _PARTS: dict[str, Any] = {

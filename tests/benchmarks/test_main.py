@@ -4,7 +4,7 @@ import json
 
 from skneg.benchmarks import PROTOCOLS
 from skneg.benchmarks.__main__ import main
-from skneg.benchmarks._protocols import SETS
+from skneg.datasets._image_sets import SETS
 
 
 def test_list_names_every_protocol_and_what_it_needs(capsys):

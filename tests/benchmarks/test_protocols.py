@@ -7,7 +7,8 @@ import pytest
 from skneg._registry import DETECTORS
 from skneg.benchmarks import PROTOCOLS
 from skneg.benchmarks._paper import METHODS, TABLES
-from skneg.benchmarks._protocols import SETS, find_protocol
+from skneg.benchmarks._protocols import find_protocol
+from skneg.datasets._image_sets import SETS
 from skneg.errors import InputError
 
 from .conftest import reasons
@@ -19,8 +20,9 @@ def test_protocols_are_known_by_their_names():
 
 
 def test_the_documentation_names_every_protocol_and_every_folder():
-    page = (Path(__file__).parents[2] / "docs" / "benchmarks.md").read_text()
-    assert [name for name in PROTOCOLS if f"`{name}`" not in page] == []
+    docs = Path(__file__).parents[2] / "docs"
+    assert [name for name in PROTOCOLS if f"`{name}`" not in (docs / "benchmarks.md").read_text()] == []
+    page = (docs / "protocols.md").read_text()
     named = {key: [*known.folders, *known.lists] for key, known in SETS.items()}
     lost = [key for key, places in named.items() if not any(p.rpartition("/")[2] in page for p in places)]
     assert lost == []

@@ -1,14 +1,19 @@
 """Images of files and of ready embeddings become tasks."""
 
+import pickle
 import shutil
 
 import numpy as np
 import pytest
 
 import skneg
+from skneg.benchmarks import run_benchmark
+from skneg.benchmarks._protocols import find_protocol
+from skneg.benchmarks._sources import image_tasks
+from skneg.datasets import _protocols, make_far_ood
 from skneg.errors import InputError
 
-from .conftest import CLASSES, FEW, N_TEST, WNIDS, by_cell, reasons
+from .conftest import CLASSES, FEW, N_TEST, WNIDS, by_cell, reasons, write_images
 
 
 def test_hard_splits(run):
@@ -114,3 +119,70 @@ def test_folders_of_one_column_are_refused(run, imagenet, tmp_path):
     shutil.copytree(imagenet / "SUN", root / "oodfish")
     with pytest.raises(InputError, match="'ood-fish' and 'oodfish'"):
         run("photos", data=root, detectors=["MCMDetector"])
+
+
+def test_full_spectrum_counts_known_images_under_other_conditions_as_known(imagenet, tmp_path):
+    shutil.copytree(imagenet, tmp_path / "data")
+    root = tmp_path / "data"
+    large = root / "images_largescale"
+    for name in ("imagenet_v2", "imagenet_r"):
+        shutil.copytree(root / "imagenet" / "val" / WNIDS[0], large / name / WNIDS[0])
+    shutil.copytree(root / "imagenet" / "val" / WNIDS[2], large / "imagenet_c" / "blur" / "3")
+    lists = root / "benchmark_imglist" / "imagenet"
+    lists.mkdir(parents=True)
+    (lists / "test_imagenet_c.txt").write_text("imagenet_c/blur/3/image001.png 2\n")
+    plain, full = (
+        image_tasks(find_protocol(name), root)[0] for name in ("openood-near", "openood-full-spectrum")
+    )
+    assert len(full.test) == len(plain.test) + 2 * N_TEST + 1
+    assert full.test.labels[len(plain.test) :].tolist() == [0] * N_TEST + [2] + [0] * N_TEST
+    assert set(full.ood) == {*plain.ood, "iNaturalist", "Textures", "OpenImage-O"}
+    assert len(set(full.test.keys)) == len(full.test)
+
+
+def test_a_set_that_experiments_share_is_read_once(imagenet, monkeypatch):
+    read = []
+    whole = _protocols.load_set
+    monkeypatch.setattr(_protocols, "load_set", lambda root, key: read.append(key) or whole(root, key))
+    tasks = image_tasks(find_protocol("open-vocabulary"), imagenet)
+    assert len(tasks) == 5
+    assert sorted(read) == sorted(set(read))
+
+
+def test_cifar_from_its_archives(tmp_path):
+    rng = np.random.default_rng(0)
+    root = tmp_path / "data"
+    for folder, labels in (("cifar-10-batches-py", "labels"), ("cifar-100-python", "fine_labels")):
+        (root / folder).mkdir(parents=True)
+        for name in [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "train", "test"]:
+            held = {labels: list(range(10)), "data": rng.integers(0, 256, (10, 3072), dtype=np.uint8)}
+            (root / folder / name).write_bytes(pickle.dumps(held, protocol=2))
+    names = ["tin", "mnist", "svhn", "texture", "places365"]
+    for name in names:
+        write_images(root / "images_classic" / name, make_far_ood(3, random_state=1))
+    lists = root / "benchmark_imglist" / "cifar10"
+    lists.mkdir(parents=True)
+    for name in names:
+        (lists / f"test_{name}.txt").write_text(f"{name}/image000.png -1\n{name}/image002.png -1\n")
+    options = {
+        "data": root,
+        "model": "skneg-tiny",
+        "shots": 2,
+        "seeds": 1,
+        "only": ["CIFAR-10"],
+        "figures": False,
+    }
+    result = run_benchmark(
+        "openood-cifar", out=tmp_path / "out", detectors=["MCMDetector", "KNNDetector"], **options
+    )
+    cells = by_cell(result)
+    sizes = {cell[2]: (row["n_id"], row["n_ood"]) for cell, row in cells.items()}
+    assert sizes.pop("CIFAR-100") == (10, 10)
+    assert set(sizes.values()) == {(10, 2)}
+    assert set(sizes) == {"Tiny ImageNet", "MNIST", "SVHN", "Textures", "Places365"}
+    # Other pixels in the same places are measured anew.
+    held = {"labels": list(range(10)), "data": rng.integers(0, 256, (10, 3072), dtype=np.uint8)}
+    (root / "cifar-10-batches-py" / "test_batch").write_bytes(pickle.dumps(held, protocol=2))
+    before = len(list((tmp_path / "out" / "cells").iterdir()))
+    run_benchmark("openood-cifar", out=tmp_path / "out", detectors=["MCMDetector"], **options)
+    assert len(list((tmp_path / "out" / "cells").iterdir())) == before + 1

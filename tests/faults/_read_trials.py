@@ -18,8 +18,8 @@ from skneg._commands._images import labelled, unlabelled
 from skneg.backbone import embedding_width, load_backbone
 from skneg.backbone._config import CONFIG_NAME
 from skneg.backbone._tiny import TINY_FOLDER, WEIGHTS_NAME
-from skneg.benchmarks._data import read_json
 from skneg.datasets import list_images, load_image_folder, load_image_list, load_words
+from skneg.datasets._image_classes import read_json
 from skneg.images import unreadable
 
 from ..backbone import test_config

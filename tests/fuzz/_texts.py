@@ -3,15 +3,18 @@
 import functools
 import io
 import json
+import pickle
 import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
 from pyarrow.fs import LocalFileSystem
 
 from skneg._commands._images import expanded, labelled
-from skneg.benchmarks._data import class_keys, class_order, load_class_names, load_split
 from skneg.datasets import load_image_list
+from skneg.datasets._cifar import load_archive
+from skneg.datasets._image_classes import class_keys, class_order, load_class_names, load_split
 from skneg.distributed._job import _check_same
 from skneg.images import unreadable
 
@@ -22,11 +25,12 @@ from ._bytes import damaged
 from ._target import Target
 from ._values import spoiled
 
-_LIST = "# labels\n\ncat/a.png 0\ncat/b c.png 1\n/etc/hostname 12\ncat/ä.png\tdog\n".encode()
+_LIST = "# labels\n\ncat/a.png 0\ncat/b c.png 1\ncat/../cat/a.png 12\ncat/ä.png\tdog\n".encode()
 _TABLE = b'path,label,group\ncat/a.png,cat,1\n"cat/b c.png","dog, small",2\n~/a.png,dog,2\n'
 _PATHS = b"cat/a.png\ncat\n\ncat/b c.png\n"
 _CLASSES = ["n01440764", "n02085620", "cat", "dog"]
 _NAMES = {key: f"{key} name" for key in _CLASSES}
+_SPLIT = b"val/n1/a.JPEG,0\nval/n2/b.JPEG,1\nval/n3/c.JPEG,-1\nval/n4/d.JPEG,-2\n"
 _SPLITS = {
     "split1": {"id": _CLASSES[:3], "ood": _CLASSES[3:], "open_vocab_first10pct": _CLASSES[:1]},
     "split2": {"id": _CLASSES[1:], "ood": _CLASSES[:1]},
@@ -43,6 +47,8 @@ def targets(whole):
         _of_text("classnames.txt", lines, functools.partial(_read_names, "classnames.txt")),
         _of_json("class_names.json", _NAMES, functools.partial(_read_names, "class_names.json")),
         _of_json("splits_wnids.json", _SPLITS, _read_splits),
+        _of_text("p1_test.csv", _SPLIT, functools.partial(_read_splits, name="p1_test.csv")),
+        _of_text("batch of CIFAR", _batch(), _read_batch),
         _of_json("job.json", _job(detector), functools.partial(_read_job, detector)),
     ]
 
@@ -109,8 +115,20 @@ def _read_names(name, data, folder):
     return RIGHT
 
 
-def _read_splits(data, folder):
-    file = _written(folder, "splits_wnids.json", data)
+def _batch():
+    return pickle.dumps({"labels": [3, 1], "data": np.zeros((2, 3072), np.uint8)}, protocol=2)
+
+
+def _read_batch(data, folder):
+    file = folder / "cifar-10-batches-py" / "test_batch"
+    file.parent.mkdir(exist_ok=True)
+    images, labels = load_archive(_written(file.parent, file.name, data).parent, "test")
+    assert images.shape == (len(labels), 32, 32, 3)
+    return RIGHT
+
+
+def _read_splits(data, folder, name="splits_wnids.json"):
+    file = _written(folder, name, data)
     known, unknown, first = load_split(file.parent, "Split-1")
     assert not set(known) & set(unknown)
     assert set(first) <= set(known)

@@ -1,0 +1,129 @@
+"""Images that look unknown are kept, and new ones compared with them."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import TYPE_CHECKING
+
+import numpy as np
+from sklearn.utils import gen_batches
+
+from .._utils import check_at_least, check_between
+from ._adaptation import Adaptation, Known, Memory
+
+if TYPE_CHECKING:
+    from .._state import FittedState
+
+_CELLS = 2**22  # cosines at a time: 16 MiB
+_COPY = 1 - 1e-6  # cosine from which an image is a copy of another
+_PRIOR = 5  # kept images with which the comparison counts for half of what it will
+_FLOOR = 1e-3  # the smallest spread of a difference of cosines: below it, rounding would count
+
+
+class NearestUnknown(Adaptation):
+    """Compare an image with the unknown images of the stream, and with the known ones of `fit`.
+
+    Of the last `memory_size` images of the stream, those are kept whose p-values by the *static* score are
+    small: as many as Benjamini and Hochberg's rule [1]_ finds at the level `share`. So kept images are not
+    chosen by what was kept before, and a stream of known images keeps few or none. With u the largest cosine
+    of an image to those that are kept, o that to the known images, and D = o - u standardised by the known
+    images (each of them without itself), its score is ::
+
+        s - sd(s) * weight * m / (m + 5) * log(1 + exp(-D))
+
+    where s is the static score and m the number of kept images. The last factor is the evidence of one more
+    competitor: an image unlike all that was kept loses next to nothing.
+
+    Parameters
+    ----------
+    weight : float, default=1.0
+        What the comparison counts for, beside the static score.
+    share : float, default=0.5
+        Share of known images that is accepted among the kept ones, between 0 and 1.
+    memory_size : int, default=1000
+        Images of the stream that are remembered, the last ones.
+
+    References
+    ----------
+    .. [1] Benjamini and Hochberg, "Controlling the False Discovery Rate", JRSS B 1995; for conformal p-values
+       Bates et al., "Testing for Outliers with Conformal p-values", Annals of Statistics 2023.
+
+    Examples
+    --------
+    >>> from skneg.adaptation import NearestUnknown
+    >>> NearestUnknown(memory_size=200).get_params()["memory_size"]
+    200
+    """
+
+    reference = "skneg (this package)"
+
+    def __init__(self, *, weight: float = 1.0, share: float = 0.5, memory_size: int = 1000) -> None:
+        self.weight = weight
+        self.share = share
+        self.memory_size = memory_size
+
+    def check(self) -> None:
+        """Refuse parameters that are not usable."""
+        check_at_least("weight", self.weight, 0)
+        check_between("share", self.share, 0, 1)
+        check_at_least("memory_size", self.memory_size, 1, Integral)
+
+    def start(self, state: FittedState, known: Known, seed: int) -> Memory:
+        """The memory before the first image; see `Adaptation.start`."""
+        Z = known.embeddings
+        return {
+            "known": Z,
+            "own": _nearest(Z, Z, but_copies=True),
+            "spread": known.spread,
+            "images": Z[:0],
+            "p_values": np.empty(0),
+            "kept": Z[:0],
+            "difference": np.zeros(2),
+        }
+
+    def move(self, state: FittedState, known: Known, memory: Memory, Z: np.ndarray, s: np.ndarray) -> Memory:
+        """The memory after some more images; see `Adaptation.move`."""
+        images = np.concatenate([memory["images"], Z])[-self.memory_size :]
+        p = np.concatenate([memory["p_values"], known.p_values(s)])[-self.memory_size :]
+        kept = images[p <= _largest_found(p, self.share)]
+        difference = np.zeros(2)
+        if len(kept):
+            of_known = memory["own"] - _nearest(memory["known"], kept)
+            difference = np.array([of_known.mean(), max(of_known.std(), _FLOOR)])
+        return {**memory, "images": images, "p_values": p, "kept": kept, "difference": difference}
+
+    def score(self, state: FittedState, memory: Memory, Z: np.ndarray, s: np.ndarray) -> np.ndarray:
+        """Scores with this memory; see `Adaptation.score`."""
+        if len(memory["kept"]) == 0:
+            return s
+        return self._moved(memory, s, _nearest(Z, memory["known"]) - _nearest(Z, memory["kept"]))
+
+    def score_known(self, state: FittedState, known: Known, memory: Memory) -> np.ndarray:
+        """Scores of the known images, each without itself; see `Adaptation.score_known`."""
+        if len(memory["kept"]) == 0:
+            return known.scores
+        return self._moved(memory, known.scores, memory["own"] - _nearest(memory["known"], memory["kept"]))
+
+    def _moved(self, memory: Memory, s: np.ndarray, difference: np.ndarray) -> np.ndarray:
+        mean, spread = memory["difference"]
+        m = len(memory["kept"])
+        weight = self.weight * m / (m + _PRIOR) * memory["spread"]
+        return s - weight * np.logaddexp(0.0, -(difference - mean) / spread)
+
+
+def _nearest(Z: np.ndarray, others: np.ndarray, but_copies: bool = False) -> np.ndarray:
+    """The largest cosine (n,) of each image to others; -1 where there are none but copies of it."""
+    nearest = np.empty(len(Z))
+    for rows in gen_batches(len(Z), max(1, _CELLS // max(1, len(others)))):
+        cosines = Z[rows] @ others.T
+        if but_copies:
+            cosines[cosines > _COPY] = -1
+        nearest[rows] = cosines.max(axis=1, initial=-1)
+    return nearest
+
+
+def _largest_found(p: np.ndarray, level: float) -> float:
+    """The p-value up to which Benjamini and Hochberg's rule finds images; 0 where it finds none."""
+    ordered = np.sort(p)
+    found = np.flatnonzero(ordered * len(p) <= level * np.arange(1, len(p) + 1))
+    return float(ordered[found[-1]]) if len(found) else 0.0

@@ -1,0 +1,105 @@
+"""A stream under way: what it has left so far, and how it goes on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from .._utils import finite
+from ..errors import PersistenceError
+from ._adaptation import Adaptation, Known, fields_fit
+
+if TYPE_CHECKING:
+    from .._state import FittedState
+
+_PARTS = ("memory", "waiting", "waiting_scores", "n_seen", "order")
+
+
+@dataclass(frozen=True, eq=False)
+class Running:
+    """A memory with the images that wait, and the shift that belongs to it; replaced as a whole.
+
+    Attributes
+    ----------
+    known : Known
+    seed : int
+    memory : mapping
+    shift : float
+        What moved scores are shifted by, so that the threshold stays.
+    reference : ndarray of shape (m,)
+        Sorted moved scores of the known images.
+    waiting, waiting_scores : ndarray of shape (w, d) and (w,)
+        Images that have not moved the memory yet, and their static scores.
+    n_seen : int
+    order : str
+        A hash of all images in their order.
+    """
+
+    known: Known
+    seed: int
+    memory: Mapping[str, Any]
+    waiting: np.ndarray
+    waiting_scores: np.ndarray = field(default_factory=lambda: np.empty(0))
+    n_seen: int = 0
+    order: str = hashlib.sha256(b"").hexdigest()
+    shift: float = 0.0
+    reference: np.ndarray = field(default_factory=lambda: np.empty(0))
+
+    @classmethod
+    def begin(cls, adaptation: Adaptation, state: FittedState, known: Known, seed: int) -> Self:
+        """A stream that has not begun."""
+        first = cls(known, seed, adaptation.start(state, known, seed), known.embeddings[:0])
+        return first.measured(adaptation, state)
+
+    def measured(self, adaptation: Adaptation, state: FittedState) -> Self:
+        """With the shift that keeps as many known images below the threshold as before any move."""
+        scores = adaptation.score_known(state, self.known, dict(self.memory))
+        ordered, before = np.sort(finite(scores)), np.sort(self.known.scores)
+        place = min(int((before < state.offset_).sum()), len(before) - 1)
+        shift = float(before[place] - ordered[place])
+        return replace(self, shift=shift, reference=ordered + shift)
+
+    def score(self, adaptation: Adaptation, state: FittedState, Z: np.ndarray, s: np.ndarray) -> np.ndarray:
+        """Moved scores (n,) of embeddings with static scores s."""
+        return finite(adaptation.score(state, dict(self.memory), Z, s) + self.shift)
+
+    def after(
+        self, adaptation: Adaptation, state: FittedState, Z: np.ndarray, s: np.ndarray, every: int
+    ) -> tuple[np.ndarray, Self]:
+        """Scores (n,) of embeddings in their order, and the stream after them, moved each `every`."""
+        now, scores, done = self, [], 0
+        while done < len(Z):
+            step = slice(done, done + max(1, every - len(now.waiting)))
+            block, own = Z[step], s[step]
+            scores.append(now.score(adaptation, state, block, own))
+            order = bytes.fromhex(now.order)
+            for row in block:  # one at a time: the hash must not tell how a stream was cut
+                order = hashlib.sha256(order + np.ascontiguousarray(row).tobytes()).digest()
+            waiting = np.concatenate([now.waiting, block])
+            theirs = np.concatenate([now.waiting_scores, own])
+            n_seen, done = now.n_seen + len(block), done + len(block)
+            now = replace(now, waiting=waiting, waiting_scores=theirs, n_seen=n_seen, order=order.hex())
+            if len(waiting) >= every:
+                memory = adaptation.move(state, now.known, dict(now.memory), waiting, theirs)
+                now = replace(now, memory=memory, waiting=waiting[:0], waiting_scores=theirs[:0])
+                now = now.measured(adaptation, state)
+        return np.concatenate(scores), now
+
+    def as_values(self) -> dict[str, Any]:
+        """What tells it from others of the same detector, for a file."""
+        return {name: dict(self.memory) if name == "memory" else getattr(self, name) for name in _PARTS}
+
+    def restored(self, values: Any, adaptation: Adaptation, state: FittedState, every: int) -> Self:
+        """The stream that `as_values` came from, if this is it before it began; else an error."""
+        if not fields_fit(values, self.as_values()) or not fields_fit(values["memory"], self.memory):
+            raise PersistenceError("its stream has other parts than its adaptation remembers.")
+        now = replace(self, **values).measured(adaptation, state)
+        # Every part takes part in a move: what does not fit is found now.
+        one = self.known.embeddings[:1], self.known.scores[:1]
+        adaptation.move(state, self.known, dict(now.memory), *one)
+        now.after(adaptation, state, *one, every)
+        return now

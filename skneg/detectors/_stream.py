@@ -1,0 +1,387 @@
+"""A detector whose score moves with the images that it sees."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from numbers import Integral
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.metaestimators import available_if
+
+from .._fitting import calibration_scores
+from .._forks import ForkLock
+from .._reading import in_blocks, read_images
+from .._sklearn import DOC_LINK, asks_known_or_unknown
+from .._utils import check_at_least, check_option, check_seed, finite
+from ..adaptation import TANL, AdaNeg, Adaptation, CLIPScope, Known, NearestUnknown
+from ..adaptation._running import Running
+from ..base import OpenSetDetector
+from ..errors import InputError, InputTypeError, PersistenceError
+from ..threshold import p_values
+from ..vocabulary import ClassNames, mark_unknown
+
+_ADAPTATIONS: dict[str, type[Adaptation]] = {
+    "nearest": NearestUnknown,
+    "tanl": TANL,
+    "adaneg": AdaNeg,
+    "clipscope": CLIPScope,
+}
+_MOST_KNOWN = 5000  # known images that the moved score is measured on
+_one_at_a_time = ForkLock()  # for the moment in which a state takes the place of another
+
+
+@dataclass(frozen=True)
+class StreamState:
+    """What a stream has left; see `StreamDetector.state_`.
+
+    Attributes
+    ----------
+    n_seen : int
+        Images given to `partial_score` and `partial_predict`, and those of `unlabelled`.
+    n_moved : int
+        Of these, the ones that have moved the score; the others wait for a full block.
+    order : str
+        A hash (hexadecimal) of their embeddings in their order. Two streams with the same hash have
+        shown the same images in the same order.
+    seed : int
+        What the adaptation has drawn at random with.
+    memory : dict of str to array or number
+        The memory of the adaptation.
+    """
+
+    n_seen: int
+    n_moved: int
+    order: str
+    seed: int
+    memory: Mapping[str, Any] = field(repr=False)
+
+
+class StreamDetector(ClassifierMixin, BaseEstimator):
+    """A static detector whose score adapts to the stream of images that it is shown.
+
+    `partial_score` scores images in the order given, and moves the state; `score_samples`, `predict` and the
+    other methods of a detector leave the state alone. An image never moves its own score: it is scored by
+    the state that earlier images have left. So results depend on the order of the stream by design, but not
+    on how it is cut into calls: the state moves after each `move_every` images.
+
+    The threshold stays: after each move, the images of known classes that set it are scored anew, and the
+    moved scores are shifted so that the same share of them lies below ``offset_``. New known images are then
+    rejected about as often as before, whatever the stream has shown.
+
+    Parameters
+    ----------
+    detector : detector
+        Fitted, or to be fitted by `fit`. It takes embeddings (not one that looks at pixels or patches), and
+        is left as it is.
+    adaptation : {"nearest", "tanl", "adaneg", "clipscope"} or Adaptation, default="nearest"
+        How the score moves: `skneg.adaptation.NearestUnknown`, `TANL`, `AdaNeg` or `CLIPScope`, by name with
+        its defaults. All but the first need a detector with words.
+    move_every : int, default=16
+        Images after which the state moves. A memory moves more often with fewer, which takes longer.
+    random_state : int, RandomState or None, default=None
+        What the adaptation draws at random with. `fit` also uses it for the detector where that has a
+        parameter of this name that is None.
+
+    Attributes
+    ----------
+    detector_ : detector
+        The static detector.
+    state_ : StreamState
+    classes_, class_names_, unknown_label_, offset_
+        The detector's.
+
+    Notes
+    -----
+    Threads may share a stream: the images of one call stay together, and come before or after those of
+    another. A prediction reads the state that is there when it begins.
+
+    Examples
+    --------
+    >>> from skneg import KNNDetector, StreamDetector
+    >>> from skneg.datasets import make_scenes
+    >>> X, y = make_scenes(60, shapes=["star", "heart"], random_state=0)
+    >>> stream = StreamDetector(KNNDetector(model="skneg-tiny", random_state=0)).fit(X, y)
+    >>> X_new, _ = make_scenes(40, shapes=["star", "fish"], random_state=1)
+    >>> stream.partial_score(X_new).shape, stream.state_.n_seen
+    ((40,), 40)
+    >>> stream.reset().state_.n_seen
+    0
+    """
+
+    _doc_link_module = "skneg"
+    _doc_link_template = DOC_LINK
+
+    detector_: OpenSetDetector
+
+    def __init__(
+        self,
+        detector: OpenSetDetector,
+        adaptation: str | Adaptation = "nearest",
+        *,
+        move_every: int = 16,
+        random_state: Any = None,
+    ) -> None:
+        self.detector = detector
+        self.adaptation = adaptation
+        self.move_every = move_every
+        self.random_state = random_state
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        class_names: ClassNames | None = None,
+        groups: Any = None,
+        unlabelled: Any = None,
+    ) -> Self:
+        """Fit a clone of the detector.
+
+        Parameters
+        ----------
+        X, y, class_names, groups
+            As in `NegPromptDetector.fit`.
+        unlabelled : images or embeddings, optional
+            Images of the place where it will work, known and unknown ones, in an order that matters. They
+            move the state once; predictions then use it, and `reset` comes back to it.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        InputError, InputTypeError
+            If a parameter is not usable, or the detector finds something to object to.
+        """
+        self._check_parameters()
+        detector = clone(self.detector)
+        if self.random_state is not None and getattr(detector, "random_state", 0) is None:
+            detector.set_params(random_state=self.random_state)
+        return self._adopt(detector.fit(X, y, class_names, groups), unlabelled)
+
+    def partial_score(self, X: Any) -> np.ndarray:
+        """Scores of images in the order given, each by the state that those before it have left.
+
+        Parameters
+        ----------
+        X : images or embeddings, as in `fit`
+
+        Returns
+        -------
+        ndarray of shape (n,), float64
+            Larger = more in-distribution; below ``offset_`` is rejected.
+
+        Raises
+        ------
+        ImageError
+            If images cannot be read; none of X has moved the state then.
+        """
+        return self._stream(X)[0]
+
+    def partial_predict(self, X: Any) -> np.ndarray:
+        """Labels (n,) of images in the order given, as by `partial_score`; the state moves."""
+        scores, Z = self._stream(X)
+        return self._labels(scores, Z)
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Scores (n,) of images by the state as it is, which stays; their order does not matter."""
+        moved = self._now()
+        detector = self.detector_
+        return in_blocks(detector, detector._fitted(), X, lambda state, Z: self._scores(moved, state, Z))
+
+    @available_if(asks_known_or_unknown)
+    def decision_function(self, X: Any) -> np.ndarray:
+        """``score_samples(X) - offset_``: negative where an image is rejected as unknown."""
+        scores = self.score_samples(X)
+        return scores - self.offset_
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The class of each image, or the unknown label, by the state as it is."""
+        Z = self._read(X)
+        return self._labels(self._scores(self._now(), self.detector_._fitted(), Z), Z)
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Closed-set posterior (n, k), the static detector's."""
+        self._now()
+        return self.detector_.predict_proba(X)
+
+    def p_values(self, X: Any) -> np.ndarray:
+        """Conformal p-values (n,) by the state as it is; see `NegPromptDetector.p_values`."""
+        moved = self._now()
+        return p_values(self.score_samples(X), moved.reference)
+
+    def reset(self) -> Self:
+        """Forget the stream: back to the state after `fit`, with its `unlabelled` images."""
+        self._now()
+        self._moved = self._start
+        return self
+
+    def set_vocabulary(
+        self, class_names: ClassNames, X: Any = None, y: Any = None, groups: Any = None
+    ) -> Self:
+        """Replace the known classes; see `NegPromptDetector.set_vocabulary`. The stream is forgotten."""
+        self._now()
+        return self._adopt(copy.copy(self.detector_).set_vocabulary(class_names, X, y, groups))
+
+    def calibrate(self, X: Any = None, y: Any = None, groups: Any = None) -> Self:
+        """Set the threshold anew; see `NegPromptDetector.calibrate`. The stream is forgotten."""
+        self._now()
+        return self._adopt(copy.copy(self.detector_).calibrate(X, y, groups))
+
+    @property
+    def state_(self) -> StreamState:
+        moved = self._now()
+        n_moved = moved.n_seen - len(moved.waiting)
+        return StreamState(moved.n_seen, n_moved, moved.order, moved.seed, dict(moved.memory))
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the detector and what the stream has left to one file; see `skneg.persistence.save`."""
+        from ..persistence import save
+
+        save(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike, **parameters: Any) -> Self:
+        """Load what `save` wrote; see `skneg.load`, which takes files of any detector."""
+        from ..persistence import load_as
+
+        return load_as(cls, path, parameters)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("classes_", "class_names_", "unknown_label_", "offset_", "n_features_in_"):
+            self._now()
+            return getattr(self.detector_, name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "detector_" in vars(self) or hasattr(self.detector, "classes_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        if isinstance(self.detector, OpenSetDetector):
+            own = self.detector.__sklearn_tags__()
+            tags.input_tags, tags.target_tags = own.input_tags, own.target_tags
+            tags.classifier_tags.poor_score = own.classifier_tags.poor_score
+        return tags
+
+    def _check_parameters(self) -> None:
+        if not isinstance(self.detector, OpenSetDetector):
+            raise InputTypeError(f"detector is {self.detector!r:.200}, expected a skneg detector.")
+        if self.detector.needs == "local features" or self.detector.needs.startswith("pixels"):
+            raise InputError(
+                f"{type(self.detector).__name__} looks at {self.detector.needs}, and a stream is remembered "
+                "as embeddings: take a detector that goes by these."
+            )
+        check_at_least("move_every", self.move_every, 1, Integral)
+        check_seed(self.random_state)
+        self._adaptation().check()
+
+    def _adaptation(self) -> Adaptation:
+        if isinstance(self.adaptation, Adaptation):
+            return self.adaptation
+        check_option("adaptation", self.adaptation, list(_ADAPTATIONS))
+        return _ADAPTATIONS[self.adaptation]()
+
+    def _now(self) -> Running:
+        """The state, read once; a detector that came fitted is taken up when first needed."""
+        if "_moved" not in vars(self):
+            if not isinstance(self.detector, OpenSetDetector) or not self.detector.__sklearn_is_fitted__():
+                raise NotFittedError(
+                    "this StreamDetector is not fitted, since its detector is not: call fit, or give it a "
+                    "fitted one."
+                )
+            taken = self._take_up(copy.copy(self.detector))
+            with _one_at_a_time.held():
+                if "_moved" not in vars(self):  # another thread may have been faster
+                    self.__dict__.update(taken)
+        return self._moved
+
+    def _adopt(self, detector: OpenSetDetector, unlabelled: Any = None) -> Self:
+        self.__dict__.update(self._take_up(detector, unlabelled))
+        return self
+
+    def _take_up(self, detector: OpenSetDetector, unlabelled: Any = None) -> dict[str, Any]:
+        """What this object holds of a fitted detector, with a stream that has not begun."""
+        self._check_parameters()
+        state = detector._fitted()
+        calibrator, seed = state.calibrator, int(check_seed(self.random_state).randint(2**31 - 1))
+        scores = calibration_scores(detector, state, calibrator.images, calibrator.names, calibrator.shift)
+        embeddings = np.asarray(calibrator.images)
+        if len(scores) < len(embeddings):  # of classes that are gone and cannot be scored
+            gone = [name not in state.class_names_ for name in calibrator.names or ()]
+            embeddings = embeddings[~np.array(gone)]
+        if len(scores) > _MOST_KNOWN:
+            rows = np.sort(np.random.default_rng(seed).permutation(len(scores))[:_MOST_KNOWN])
+            embeddings, scores = embeddings[rows], scores[rows]
+        known = Known(np.array(embeddings, dtype=np.float32), np.array(scores, dtype=np.float64))
+        adaptation = self._adaptation()
+        moved = Running.begin(adaptation, state, known, seed)
+        if unlabelled is not None:
+            Z = detector._represent(read_images(detector, unlabelled, state))
+            s = finite(detector._score(state, Z))
+            moved = moved.after(adaptation, state, Z, s, self.move_every)[1]
+        return {"detector_": detector, "_start": moved, "_moved": moved}
+
+    def _read(self, X: Any) -> np.ndarray:
+        self._now()
+        return self.detector_._see(X)[1]
+
+    def _labels(self, scores: np.ndarray, Z: np.ndarray) -> np.ndarray:
+        state = self.detector_._fitted()
+        labels = state.classes_[self.detector_._posterior(state, Z).argmax(axis=1)]
+        if state.unknown_label is None:
+            return labels
+        return mark_unknown(labels, scores < state.offset_, state.unknown_label)
+
+    def _scores(self, moved: Running, state: Any, Z: np.ndarray) -> np.ndarray:
+        return moved.score(self._adaptation(), state, Z, self.detector_._score(state, Z))
+
+    def _stream(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Scores of X, and its embeddings; the state moves at the end, or not at all."""
+        Z = self._read(X)
+        state = self.detector_._fitted()
+        s = finite(self.detector_._score(state, Z))
+        while True:
+            before = self._moved
+            scores, after = before.after(self._adaptation(), state, Z, s, self.move_every)
+            with _one_at_a_time.held():
+                if self._moved is before:
+                    self._moved = after
+                    return scores, Z
+            # Another thread was faster: its images come first.
+
+    def _stored_state(self) -> tuple[dict[str, Any] | None, None]:
+        """What a file holds of the stream, and no model: that of its detector is enough."""
+        if "_moved" not in vars(self):
+            return None, None
+        now, start = self._moved, self._start
+        return {
+            "detector_": self.detector_,
+            "known_embeddings": now.known.embeddings,
+            "known_scores": now.known.scores,
+            "seed": now.seed,
+            "streams": [start.as_values(), now.as_values()],
+        }, None
+
+    def _restore_state(self, values: Mapping[str, Any], backbone: None) -> None:
+        """Take what `_stored_state` gave."""
+        if set(values) != {"detector_", "known_embeddings", "known_scores", "seed", "streams"}:
+            raise PersistenceError("its StreamDetector holds more or less than a stream leaves.")
+        detector, seed = values["detector_"], values["seed"]
+        known = Known(values["known_embeddings"], values["known_scores"])
+        self._check_parameters()
+        if not isinstance(detector, OpenSetDetector) or type(detector) is not type(self.detector):
+            raise PersistenceError("its stream is not one of its detector.")
+        state, adaptation = detector._fitted(), self._adaptation()
+        width = np.shape(np.asarray(state.calibrator.images))[-1]
+        if known.embeddings.shape != (len(known.scores), width) or known.embeddings.dtype != np.float32:
+            raise PersistenceError("its known images do not fit its detector.")
+        first = Running.begin(adaptation, state, known, seed)
+        start, now = (first.restored(held, adaptation, state, self.move_every) for held in values["streams"])
+        self.__dict__.update(detector_=detector, _start=start, _moved=now)

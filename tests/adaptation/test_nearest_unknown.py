@@ -1,0 +1,65 @@
+"""The comparison with kept images, by hand."""
+
+import numpy as np
+
+from skneg.adaptation import Known, NearestUnknown
+from skneg.adaptation._nearest_unknown import _largest_found, _nearest
+
+
+def unit(*rows):
+    rows = np.array(rows, dtype=np.float64)
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+KNOWN = Known(unit([1, 0, 0], [1, 0.2, 0], [1, 0, 0.3], [1, 0.1, 0.1]), np.array([1.0, 2.0, 4.0, 3.0]))
+
+
+def test_benjamini_and_hochbergs_rule():
+    # Ordered p-values .01, .02, .3, .9 against .5 * i / 4 = .125, .25, .375, .5.
+    assert _largest_found(np.array([0.9, 0.02, 0.3, 0.01]), 0.5) == 0.3
+    assert _largest_found(np.array([0.9, 0.02, 0.3, 0.01]), 0.2) == 0.02
+    assert _largest_found(np.array([0.9, 0.8]), 0.5) == 0.0
+    assert _largest_found(np.empty(0), 0.5) == 0.0
+
+
+def test_copies_do_not_count_as_neighbours_of_a_known_image():
+    Z = unit([1, 0], [1, 0], [1, 1])
+    np.testing.assert_allclose(_nearest(Z, Z, but_copies=True), [0.5**0.5] * 3, rtol=1e-6)
+    np.testing.assert_allclose(_nearest(Z, Z), 1, rtol=1e-6)
+    assert _nearest(Z, Z[:0]).tolist() == [-1, -1, -1]
+
+
+def test_scores_by_hand():
+    adaptation = NearestUnknown(share=0.9)
+    memory = adaptation.start(None, KNOWN, 0)
+    Z = unit([0, 1, 0], [0, 0, 1])
+    assert adaptation.score(None, memory, Z, np.array([1.0, 2.0])).tolist() == [1.0, 2.0]
+    assert adaptation.score_known(None, KNOWN, memory) is KNOWN.scores
+    # Both have p = 1 / 5; (2 of 2) .9 >= .2, so both are kept.
+    memory = adaptation.move(None, KNOWN, memory, Z, np.array([0.0, -1.0]))
+    assert len(memory["kept"]) == 2
+    cosines = KNOWN.embeddings @ KNOWN.embeddings.T
+    np.fill_diagonal(cosines, -1)
+    of_known = cosines.max(axis=1) - (KNOWN.embeddings @ Z.T).max(axis=1)
+    new = unit([0.1, 1, 0])
+    difference = (new @ KNOWN.embeddings.T).max() - (new @ Z.T).max()
+    D = (difference - of_known.mean()) / of_known.std()
+    expected = 2.0 - KNOWN.scores.std() * 2 / (2 + 5) * np.log1p(np.exp(-D))
+    np.testing.assert_allclose(adaptation.score(None, memory, new, np.array([2.0])), expected, rtol=1e-5)
+    own = (of_known - of_known.mean()) / of_known.std()
+    expected = KNOWN.scores - KNOWN.scores.std() * 2 / 7 * np.log1p(np.exp(-own))
+    np.testing.assert_allclose(adaptation.score_known(None, KNOWN, memory), expected, rtol=1e-5)
+
+
+def test_images_that_look_known_are_not_kept_and_old_ones_are_forgotten():
+    adaptation = NearestUnknown(memory_size=3)
+    memory = adaptation.start(None, KNOWN, 0)
+    many = Known(KNOWN.embeddings, np.arange(100.0))
+    memory = adaptation.move(None, many, memory, unit([1, 0, 0], [0, 1, 0]), np.array([50.0, -1.0]))
+    np.testing.assert_array_equal(memory["kept"], unit([0, 1, 0]))
+    later = adaptation.move(None, many, memory, unit([1, 0, 0.1], [1, 0, 0.2]), np.array([70.0, 80.0]))
+    assert len(later["images"]) == 3
+    assert len(later["kept"]) == 1  # the one that was unknown is still among the last three
+    later = adaptation.move(None, many, later, unit([1, 0, 0.1], [1, 0, 0.2]), np.array([70.0, 80.0]))
+    assert len(later["kept"]) == 0
+    assert len(memory["images"]) == 2  # a memory that was is not changed
