@@ -17,6 +17,7 @@ DETECTORS: dict[str, str] = {
     "EOEDetector": "skneg.detectors._eoe",
     "NegLabelDetector": "skneg.detectors._neglabel",
     "CSPDetector": "skneg.detectors._csp",
+    "NegRefineDetector": "skneg.detectors._negrefine",
     "InterNegDetector": "skneg.detectors._interneg",
     "GLMCMDetector": "skneg.detectors._glmcm",
     "ReActDetector": "skneg.detectors._react",

@@ -60,6 +60,7 @@ QUICK = {
     "EOEDetector": {"outlier_names": ["circle", "square"], **WARM},
     "NegLabelDetector": WORDS,
     "CSPDetector": {**WORDS, "adjectives": ["shiny"], "superclasses": ["thing"]},
+    "NegRefineDetector": {**WORDS, "adjectives": ["shiny"], "superclasses": ["thing"]},
     "ReActDetector": WARM,
     "TipAdapterDetector": {"alpha": 0.01},  # 40 images a class would outvote names at a temperature of 1
     "CoOpDetector": SHORT,
@@ -234,7 +235,7 @@ def test_no_tag_hides_the_encoder_from_checks():
 def test_every_estimator_is_checked_and_the_tables_are_of_them():
     checked = {type(estimator).__name__ for estimator in CLASSIFIERS}
     assert checked == {STAND_INS.get(name, name) for name in NAMES} | {"ScoreEnsemble"}
-    assert len(CLASSIFIERS) == 23
+    assert len(CLASSIFIERS) == 32
     assert set(QUICK) <= set(NAMES)
 
 

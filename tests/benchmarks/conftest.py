@@ -39,6 +39,10 @@ QUICK = {
         "words": Words(SHAPE_NAMES, fraction=0.5), "adjectives": list(COLORS),
         "superclasses": ["thing"], "n_groups": 3,
     },
+    "NegRefineDetector": {
+        "words": Words(SHAPE_NAMES, fraction=0.5), "adjectives": list(COLORS),
+        "superclasses": ["thing"], "n_groups": 3,
+    },
     "ZOCDetector": {"candidate_labels": words_for},
 }  # fmt: skip
 
