@@ -31,6 +31,7 @@ DETECTORS: dict[str, str] = {
     "FDBDDetector": "skneg.detectors._fdbd",
     "TipAdapterDetector": "skneg.detectors._tip_adapter",
     "COOkeDDetector": "skneg.detectors._cooked",
+    "DPMDetector": "skneg.detectors._dpm",
     "ODINDetector": "skneg.detectors._odin",
     "CoOpDetector": "skneg.detectors._coop",
     "LoCoOpDetector": "skneg.detectors._locoop",
