@@ -38,6 +38,7 @@ DETECTORS: dict[str, str] = {
     "SCTDetector": "skneg.detectors._sct",
     "LSNDetector": "skneg.detectors._lsn",
     "FADetector": "skneg.detectors._fa",
+    "LocalPromptDetector": "skneg.detectors._local_prompt",
     "CLIPNDetector": "skneg.detectors._clipn",
     "ZOCDetector": "skneg.detectors._zoc",
 }
@@ -86,7 +87,7 @@ def list_detectors() -> list[DetectorInfo]:
     --------
     >>> import skneg
     >>> [info.name for info in skneg.list_detectors() if info.needs == "local features"]
-    ['GLMCMDetector', 'LoCoOpDetector', 'SCTDetector']
+    ['GLMCMDetector', 'LoCoOpDetector', 'SCTDetector', 'LocalPromptDetector']
     """
     classes = map(detector_class, DETECTORS)
     return [DetectorInfo(cls.__name__, cls.training, cls.needs, cls.reference) for cls in classes]

@@ -13,6 +13,7 @@ from sklearn.utils import check_array
 from skneg import (
     CLIPImageEncoder,
     GLMCMDetector,
+    LocalPromptDetector,
     LoCoOpDetector,
     ODINDetector,
     SCTDetector,
@@ -104,6 +105,13 @@ class LoCoOpOnRows(_OnLocalRows, LoCoOpDetector):
 
 class SCTOnRows(_OnLocalRows, SCTDetector):
     pass
+
+
+class LocalPromptOnRows(_OnLocalRows, LocalPromptDetector):
+    """With two patches: one of each kind."""
+
+    def _view(self, Z: np.ndarray) -> np.ndarray:
+        return np.stack([Z, Z[:, ::-1], Z], axis=1)
 
 
 class EncoderOnRows(CLIPImageEncoder):

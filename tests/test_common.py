@@ -28,6 +28,7 @@ QUICK = {
     "LoCoOpDetector": COOP,
     "SCTDetector": COOP,
     "LSNDetector": COOP,
+    "LocalPromptDetector": {**COOP, "n_negative": 4},
     "FADetector": {"recipe": CoOpRecipe(n_epochs=2, n_ctx=None, context_init="a photo of a")},
     "EOEDetector": {"outlier_names": ["circle", "square", "hexagon"]},
     "NegLabelDetector": {"words": Words(SHAPE_NAMES, fraction=0.5, max_cosine=1.01), "n_groups": 3},
@@ -115,7 +116,7 @@ def numbers(y):
 
 
 def test_the_registry_is_complete_and_the_excuses_are_of_it():
-    assert len(NAMES) == len(set(NAMES)) == 32
+    assert len(NAMES) == len(set(NAMES)) == 33
     assert {name for name, _ in EXCUSED} <= set(NAMES)
     assert set(QUICK) <= set(NAMES)
 

@@ -37,6 +37,7 @@ STAND_INS = {
     "GLMCMDetector": "GLMCMOnRows",
     "LoCoOpDetector": "LoCoOpOnRows",
     "SCTDetector": "SCTOnRows",
+    "LocalPromptDetector": "LocalPromptOnRows",
 }
 NAMES = [info.name for info in skneg.list_detectors()]
 
@@ -71,6 +72,7 @@ QUICK = {
     "ZOCDetector": {"candidate_labels": words_of, **WARM},
     "LoCoOpDetector": SHORT,
     "SCTDetector": SHORT,
+    "LocalPromptDetector": {**SHORT, "n_negative": 2},
 }
 
 
@@ -236,7 +238,7 @@ def test_no_tag_hides_the_encoder_from_checks():
 def test_every_estimator_is_checked_and_the_tables_are_of_them():
     checked = {type(estimator).__name__ for estimator in CLASSIFIERS}
     assert checked == {STAND_INS.get(name, name) for name in NAMES} | {"ScoreEnsemble"}
-    assert len(CLASSIFIERS) == 33
+    assert len(CLASSIFIERS) == 34
     assert set(QUICK) <= set(NAMES)
 
 
