@@ -38,6 +38,7 @@ DETECTORS: dict[str, str] = {
     "SCTDetector": "skneg.detectors._sct",
     "LSNDetector": "skneg.detectors._lsn",
     "FADetector": "skneg.detectors._fa",
+    "IDLikeDetector": "skneg.detectors._id_like",
     "LocalPromptDetector": "skneg.detectors._local_prompt",
     "CLIPNDetector": "skneg.detectors._clipn",
     "ZOCDetector": "skneg.detectors._zoc",

@@ -13,6 +13,7 @@ from sklearn.utils import check_array
 from skneg import (
     CLIPImageEncoder,
     GLMCMDetector,
+    IDLikeDetector,
     LocalPromptDetector,
     LoCoOpDetector,
     ODINDetector,
@@ -89,6 +90,11 @@ class _OnLocalRows(_OnRows):
 
 class ODINOnRows(_OnRows, ODINDetector):
     pass
+
+
+class IDLikeOnRows(_OnRows, IDLikeDetector):
+    def _embed(self, images: Any) -> np.ndarray:  # by a model as wide as the rows
+        return self._backbone().image_tower.encode(images, self.batch_size)
 
 
 class ZOCOnRows(_OnRows, ZOCDetector):

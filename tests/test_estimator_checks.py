@@ -38,6 +38,7 @@ STAND_INS = {
     "LoCoOpDetector": "LoCoOpOnRows",
     "SCTDetector": "SCTOnRows",
     "LocalPromptDetector": "LocalPromptOnRows",
+    "IDLikeDetector": "IDLikeOnRows",
 }
 NAMES = [info.name for info in skneg.list_detectors()]
 
@@ -73,6 +74,7 @@ QUICK = {
     "LoCoOpDetector": SHORT,
     "SCTDetector": SHORT,
     "LocalPromptDetector": {**SHORT, "n_negative": 2},
+    "IDLikeDetector": {**SHORT, "n_negative": 2, "n_crops": 2, **WARM},
 }
 
 
@@ -238,7 +240,7 @@ def test_no_tag_hides_the_encoder_from_checks():
 def test_every_estimator_is_checked_and_the_tables_are_of_them():
     checked = {type(estimator).__name__ for estimator in CLASSIFIERS}
     assert checked == {STAND_INS.get(name, name) for name in NAMES} | {"ScoreEnsemble"}
-    assert len(CLASSIFIERS) == 34
+    assert len(CLASSIFIERS) == 35
     assert set(QUICK) <= set(NAMES)
 
 
