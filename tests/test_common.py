@@ -62,10 +62,7 @@ EXCUSED = {
     **{(name, "new names"): BY_IMAGES for name in KNOWN_BY_IMAGES},
     ("ODINDetector", "embeddings"): PIXELS,
     ("ZOCDetector", "embeddings"): PIXELS,
-    (
-        "IDLikeDetector",
-        "embeddings",
-    ): "learns from crops, which that test checks too",
+    ("IDLikeDetector", "embeddings"): PIXELS,
     ("LSNDetector", "new names"): OWN_PROMPTS,
 }
 NAMES = [info.name for info in skneg.list_detectors()]
