@@ -1,5 +1,7 @@
 """How does a detector answer over the network? FastAPI: images in, labels and p-values out.
 
+/metrics tells Prometheus how many images are unknown, and gives an alarm when images have changed.
+
 SKNEG_DETECTOR=animals.skneg uvicorn --app-dir examples serve:app
 Run as a script, it asks itself about drawn shapes. The picture shows what it answers.
 """
@@ -9,9 +11,10 @@ from contextlib import asynccontextmanager
 
 import numpy as np
 from fastapi import FastAPI, HTTPException, Request, UploadFile
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 
 import skneg
+from skneg.monitoring import DriftMonitor
 
 MAX_FILES, MAX_BYTES = 16, 20 * 2**20
 
@@ -20,6 +23,7 @@ MAX_FILES, MAX_BYTES = 16, 20 * 2**20
 async def lifespan(app: FastAPI):
     app.state.detector = skneg.load(os.environ["SKNEG_DETECTOR"], verbose=False)
     app.state.detector.predict(np.full((1, 64, 64, 3), 127, np.uint8))  # loads the model now, not later
+    app.state.monitor = DriftMonitor(app.state.detector)
     yield
 
 
@@ -45,8 +49,14 @@ def predict(files: list[UploadFile]) -> list[dict]:
         told = app.state.detector.explain([file.file.read() for file in files])
     except skneg.ImageError as error:
         raise HTTPException(422, f"{names[error.index]} cannot be read as an image") from error
+    app.state.monitor.update_scores(told.score, names)
     values = zip(names, told.answer.tolist(), told.p_value.tolist(), told.nearest_class.tolist(), strict=True)
     return [{"file": name, "label": y, "p_value": p, "nearest_class": c} for name, y, p, c in values]
+
+
+@app.get("/metrics", response_class=PlainTextResponse)
+def metrics() -> str:
+    return app.state.monitor.to_prometheus()
 
 
 if __name__ == "__main__":
@@ -69,6 +79,7 @@ if __name__ == "__main__":
         uploads.append(("files", (f"{shape}.png", png.getvalue())))
     with TestClient(app) as client:
         answers = client.post("/predict", files=uploads).json()
+        print(client.get("/metrics").text)
     figure, axes = plt.subplots(2, 4, figsize=(6.4, 4), layout="constrained")
     for ax, pixels, told in zip(axes.flat, images, answers, strict=True):
         print(told)

@@ -24,6 +24,7 @@ _HOMES = {
     "SknegError": "errors",
     "SknegWarning": "errors",
     "TextBank": "bank",
+    "TimmImageEncoder": "encoder",
     "VocabularyError": "errors",
     "Words": "words",
     "list_detectors": "_registry",

@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
         return added.add_argument
 
     def model(add: Any) -> None:
-        add("--model", help="an open_clip model, or local-dir:FOLDER")
+        add("--model", help="an open_clip model, local-dir:FOLDER, timm:MODEL, or MODEL+timm:MODEL")
         add("--pretrained", help="its weights: a tag of open_clip, or a file")
         add("--device", help="such as cpu or cuda:0")
 
@@ -127,7 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     add("file", type=Path)
     add("--json", action="store_true", help="all of it, as JSON")
 
-    add = command("models", "models of open_clip and their weights", "skneg models ViT-B")
+    add = command("models", "models of open_clip and timm, and their weights", "skneg models ViT-B")
     add("pattern", nargs="?", default="", help="part of a name")
     command("detectors", "the detectors, and what each needs", "skneg detectors")
     commands.add_parser("benchmark", help="run a protocol; see skneg benchmark --help", add_help=False)

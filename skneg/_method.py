@@ -29,6 +29,7 @@ import numpy as np
 from ._crossfit import log_posterior
 from ._reading import loaded_backbone
 from ._utils import check_at_least, check_between, check_seed, check_switch
+from .backbone._names import names_of_pair
 from .encoder import CLIPImageEncoder
 from .errors import InputTypeError
 from .threshold import check_calibration
@@ -122,6 +123,15 @@ class Method:
 
     def _backbone(self) -> Backbone:
         return loaded_backbone(self)
+
+    def _columns(self) -> tuple[int, int] | None:
+        """How many columns each of two models has, where `model` names two; no weights are loaded."""
+        names = names_of_pair(self.model)
+        if names is None:
+            return None
+        from .backbone import embedding_width
+
+        return embedding_width(names[0], self.pretrained), embedding_width(names[1])
 
     def _embed(self, images: Any) -> np.ndarray:
         self._backbone()  # noted in `fit`, and checked where a file says which it must be

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 _CELLS = 2**21  # rows x classes, or columns, that a prediction works on at a time: 16 MiB an array in float64
 _ROWS = 64  # at the least
 
+_ANY_WIDTH = (
+    "Embeddings of any model go with KNNDetector, MahalanobisDetector, LinearProbeDetector and "
+    "NegPromptDetector(evidence='images')."
+)
+
 # The names of the models that the `fit` under way has used; None outside `fit`.
 _used: ContextVar[list[str] | None] = ContextVar("used", default=None)
 
@@ -48,8 +53,8 @@ def loaded_backbone(detector: Any) -> Backbone:
         from .persistence import check_backbone
 
         check_backbone(backbone, state.backbone)
-        bank, width = getattr(state, "text_bank_", None), backbone.text_tower.embed_dim
-        if bank is not None and bank.positive.shape[1] != width:
+        bank = getattr(state, "text_bank_", None)
+        if bank is not None and bank.positive.shape[1] != (width := backbone.text_tower.embed_dim):
             found = bank.positive.shape[1]
             raise PersistenceError(
                 f"its text embeddings have {found} columns, not {width} as {backbone.name}."
@@ -110,9 +115,8 @@ def _opened(detector: Any, X: Any, state: FittedState | None) -> Any:
         bank = getattr(state, "text_bank_", None)
         width = (state.calibrator.images if bank is None else bank.positive).shape[-1]
     if width is not None and X.shape[-1] != width:
-        raise InputError(
-            f"X has {X.shape[-1]} columns, but model={detector.model!r} embeds in {width} dimensions."
-        )
+        told = f"X has {X.shape[-1]} columns, but model={detector.model!r} embeds in {width} dimensions."
+        raise InputError(told if state is not None else f"{told} {_ANY_WIDTH}")
     return X
 
 

@@ -19,6 +19,7 @@ from skneg import NegPromptDetector
 from skneg.backbone import _loading, _width
 from skneg.datasets import make_far_ood, make_scenes
 
+from .backbone.test_timm import saved
 from .conftest import KNOWN, STRANGE
 from .test_examples import outline
 
@@ -43,12 +44,17 @@ WITH_CODE = [page for page in PAGES if blocks_of(page)]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def default_model_is_tiny():
-    """`NegPromptDetector()` of a page takes the shipped model, since ViT-B-16 would be downloaded."""
+def default_model_is_tiny(tmp_path_factory):
+    """`NegPromptDetector()` of a page takes the shipped model, since ViT-B-16 would be downloaded.
+
+    A small random model stands in for DINOv2.
+    """
     load, width = _loading._load, _width.embedding_width
+    dino = saved(tmp_path_factory.mktemp("dino") / "model")
+    small = {"ViT-B-16": "skneg-tiny", "timm:vit_base_patch14_dinov2.lvd142m": f"timm:local-dir:{dino}"}
 
     def tiny(model):
-        return "skneg-tiny" if model == "ViT-B-16" else model
+        return small.get(model, model)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_loading, "DEFAULT_PRETRAINED", {})
@@ -128,9 +134,10 @@ def test_no_block_escapes():
 
 
 PACKAGES = [
-    "backbone", "bank", "benchmarks", "cache", "datasets", "detectors", "distributed", "encoder", "errors",
-    "evidence", "export", "images", "inspection", "metrics", "model_selection", "persistence", "plotting",
-    "monitoring", "prompts", "report", "scores", "streams", "threshold", "words",
+    "adaptation", "backbone", "bank", "benchmarks", "cache", "datasets", "detectors", "distributed",
+    "encoder", "errors", "evidence", "export", "images", "inspection", "metrics", "model_selection",
+    "monitoring", "persistence", "plotting", "prompts", "report", "scores", "streams", "threshold",
+    "words",
 ]  # fmt: skip
 
 

@@ -92,6 +92,10 @@ def ensemble(**parameters) -> ScoreEnsemble:
     return ScoreEnsemble(members, method="rank")
 
 
+def stream(**parameters) -> skneg.StreamDetector:
+    return skneg.StreamDetector(quick("MahalanobisDetector", **parameters), random_state=0)
+
+
 # What is expected to fail, and why; each failure is demanded, so that the table cannot outlive its reasons.
 INTEGERS = "2-D integers are refused: they may as well be pixels, embeddings are floats"
 KNOWN_OR_NOT = "decision_function is 1-D and says known or unknown, whatever the number of classes"
@@ -111,7 +115,11 @@ def expected_failures(estimator: BaseEstimator) -> dict[str, str]:
 
 
 # With `unknown_label=None` a detector never rejects, and is a classifier as scikit-learn knows them.
-CLASSIFIERS = [*(quick(name, unknown_label=None) for name in NAMES), ensemble(unknown_label=None)]
+CLASSIFIERS = [
+    *(quick(name, unknown_label=None) for name in NAMES),
+    ensemble(unknown_label=None),
+    stream(unknown_label=None),
+]
 ENCODER = EncoderOnRows()
 
 
@@ -244,7 +252,7 @@ def test_every_estimator_is_checked_and_the_tables_are_of_them():
     assert set(QUICK) <= set(NAMES)
 
 
-@pytest.mark.parametrize("name", [*STAND_INS, "CLIPImageEncoder"])
+@pytest.mark.parametrize("name", [*STAND_INS, "CLIPImageEncoder", "TimmImageEncoder"])
 def test_who_refuses_a_matrix_says_so(name):
     estimator = getattr(skneg, name)()
     assert not estimator.__sklearn_tags__().input_tags.two_d_array

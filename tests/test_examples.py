@@ -17,7 +17,7 @@ LONGER = {
     "demo": "`make demo`",
     "displays": "draws the pictures of docs/displays.md",
 }  # no page in the gallery
-LIMITS = {"onnx_runtime": 65, "serve": 80}  # both sides of a service
+LIMITS = {"onnx_runtime": 65, "serve": 90}  # both sides of a service
 GALLERY = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in LONGER)
 
 

@@ -84,6 +84,18 @@ class TestServe:
         assert [row["p_value"] for row in told] == pytest.approx(detector.p_values(files).tolist())
         assert {row["nearest_class"] for row in told} <= set(SHAPES)
 
+    def test_metrics_count_what_was_answered(self, client, place):
+        assert "skneg_images_total 0" in client.get("/metrics").text.splitlines()
+        files = sorted(place.glob("*.png"))
+        told = client.post("/predict", files=upload(*((f.name, f.read_bytes()) for f in files))).json()
+        assert client.post("/predict", files=upload(("x.png", b"no image"))).status_code == 422
+        response = client.get("/metrics")
+        assert response.headers["content-type"].startswith("text/plain")
+        lines = response.text.splitlines()
+        assert "skneg_images_total 16" in lines
+        assert f"skneg_rejected_total {[row['label'] for row in told].count('unknown')}" in lines
+        assert any(line.startswith("skneg_drift_alarm ") for line in lines)
+
     def test_the_model_is_loaded_at_the_start(self, client, module):
         from skneg.backbone import _loading
 

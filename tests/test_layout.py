@@ -37,12 +37,12 @@ FLOORS = [
     ["threshold", "_state"],
     [
         "evidence",
-        "adaptation",
         "cache",
         "encoder",
         "datasets",
         "prompts",
         "words",
+        "adaptation",
         "metrics",
         "model_selection",
     ],

@@ -13,6 +13,8 @@ import skneg
 from skneg.__main__ import _HOMES, _parser, main
 from skneg.datasets import make_scenes
 
+from .backbone.test_timm import saved
+
 
 def run(*arguments, **options):
     return subprocess.run(
@@ -188,3 +190,16 @@ def test_warnings_are_lines_without_places_in_the_code(place, tmp_path):
     assert done.returncode == 0
     assert "skneg: the threshold comes from 5 images, too few" in done.stderr
     assert "Warning" not in done.stderr
+
+
+def test_a_model_of_timm_goes_through_the_command_line(place, tmp_path):
+    model = f"timm:local-dir:{saved(tmp_path / 'model')}"
+    for name in (model, f"skneg-tiny+{model}"):
+        out = tmp_path / "t.skneg"
+        given = ["--detector", "KNNDetector", "--model", name]
+        assert main(["fit", str(place / "animals"), "-o", str(out), *given]) == 0
+        assert main(["predict", str(out), str(place / "new"), "--csv", str(tmp_path / "o.csv")]) == 0
+        rows = list(csv.DictReader((tmp_path / "o.csv").read_text().splitlines()))
+        detector = skneg.load(out)
+        assert detector.backbone_ == name
+        assert [row["answer"] for row in rows] == detector.predict(sorted((place / "new").iterdir())).tolist()

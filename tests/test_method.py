@@ -30,3 +30,9 @@ def test_a_state_of_one_class_has_one_column():
     X, _ = clusters([9])
     detector = KNNDetector(random_state=0, contamination=0.2).fit(X, ["good"] * 9)
     assert detector._class_scores(detector._state, X).shape == (9, 1)
+
+
+def test_columns_are_those_of_two_models_where_there_are_two():
+    assert KNNDetector(model="ViT-B-16")._columns() is None
+    assert KNNDetector(model="timm:test_vit")._columns() is None
+    assert KNNDetector(model="ViT-L-14+timm:test_vit", pretrained="openai")._columns() == (768, 64)

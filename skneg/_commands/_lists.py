@@ -10,7 +10,7 @@ def models(options: Any) -> None:
 
     for name, weights in list_models():
         if options.pattern.lower() in f"{name} {weights}".lower():
-            print(f"{name:32}{weights}")
+            print(f"{name:31} {weights}")
 
 
 def detectors(options: Any) -> None:

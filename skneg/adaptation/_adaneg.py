@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from numbers import Integral
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .._softmax import log_softmax
 from .._utils import check_at_least, check_between
 from ..scores import neglabel
-from ._adaptation import Adaptation, Known, Memory, words_of
-
-if TYPE_CHECKING:
-    from .._state import FittedState
+from ._adaptation import Adaptation, Memory, Static
 
 
 class AdaNeg(Adaptation):
@@ -78,19 +74,19 @@ class AdaNeg(Adaptation):
         check_at_least("n_groups", self.n_groups, 1, Integral)
         check_between("temperature", self.temperature, 0, np.inf)
 
-    def start(self, state: FittedState, known: Known, seed: int) -> Memory:
+    def start(self, static: Static, seed: int) -> Memory:
         """The memory before the first image; see `Adaptation.start`."""
-        n_words = len(words_of(state)[1])
+        n_words = len(static.texts[1])
         return {
             "order": np.random.default_rng(seed).permutation(n_words),  # which words are in which group
             "labels": np.empty(0, dtype=np.int64),
             "entropies": np.empty(0),
-            "images": known.embeddings[:0],
+            "images": static.embeddings[:0],
         }
 
-    def move(self, state: FittedState, known: Known, memory: Memory, Z: np.ndarray, s: np.ndarray) -> Memory:
+    def move(self, static: Static, memory: Memory, Z: np.ndarray, s: np.ndarray) -> Memory:
         """The memory after some more images; see `Adaptation.move`."""
-        texts, k = self._texts(state, memory)
+        texts, k = self._texts(static, memory)
         cosines = Z @ texts.T
         share = self._share(cosines, k)
         sides = (
@@ -121,9 +117,9 @@ class AdaNeg(Adaptation):
             "images": np.array(images, dtype=np.float32).reshape(-1, Z.shape[1]),
         }
 
-    def score(self, state: FittedState, memory: Memory, Z: np.ndarray, s: np.ndarray) -> np.ndarray:
+    def score(self, static: Static, memory: Memory, Z: np.ndarray, s: np.ndarray) -> np.ndarray:
         """Scores with this memory; see `Adaptation.score`."""
-        texts, k = self._texts(state, memory)
+        texts, k = self._texts(static, memory)
         cosines = Z @ texts.T
         by_text = self._share(cosines, k)
         moved = np.unique(memory["labels"])
@@ -135,9 +131,9 @@ class AdaNeg(Adaptation):
             cosines[:, moved] = Z @ proxies.astype(np.float32).T
         return self._share(cosines, k) + self.text_weight * by_text
 
-    def _texts(self, state: FittedState, memory: Memory) -> tuple[np.ndarray, int]:
+    def _texts(self, static: Static, memory: Memory) -> tuple[np.ndarray, int]:
         """Class names and words (k + w, d), the words in the order of their groups, and k."""
-        positive, words = words_of(state)
+        positive, words = static.texts
         return np.concatenate([positive, words[memory["order"]]]), len(positive)
 
     def _share(self, cosines: np.ndarray, k: int) -> np.ndarray:

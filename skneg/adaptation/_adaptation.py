@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from ..errors import InputError
+from ..threshold import p_values
 
 if TYPE_CHECKING:
     from .._state import FittedState
@@ -18,28 +19,55 @@ Memory = dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Known:
-    """Images of known classes, against which an adaptation measures itself.
+class Static:
+    """A fitted static detector, and images of known classes against which a moved score is measured.
 
     Attributes
     ----------
+    detector : detector
+    state : FittedState
+        What it knows, such as its text bank; read once.
     embeddings : ndarray of shape (m, d), float32
-        Those that set the detector's threshold, or a part of them.
+        The images that set its threshold, or a part of them.
     scores : ndarray of shape (m,), float64
         Their static scores, as if they had taught the detector nothing.
+    targets : ndarray of shape (m,), int
+        The numbers of their classes; -1 where there is no label.
     """
 
+    detector: Any
+    state: FittedState
     embeddings: np.ndarray
     scores: np.ndarray
+    targets: np.ndarray
 
     @property
     def spread(self) -> float:
         """Standard deviation of the scores; 1 where they are all the same."""
         return float(self.scores.std()) or 1.0
 
+    @property
+    def texts(self) -> tuple[np.ndarray, np.ndarray]:
+        """Class names (k, d) and words (w, d) of the detector, as text embeddings.
+
+        Raises
+        ------
+        InputError
+            If it has no words.
+        """
+        bank = getattr(self.state, "text_bank_", None)
+        parts = [] if bank is None else [bank.common, *([] if bank.per_class else [bank.negative])]
+        words = np.concatenate(parts) if parts else np.empty((0, 1))
+        if bank is None or len(words) == 0:
+            raise InputError(
+                "this adaptation chooses among words, and the detector has none: take WordsDetector, "
+                "NegLabelDetector, CSPDetector or InterNegDetector, or adaptation='nearest'."
+            )
+        return bank.positive, words
+
     def p_values(self, scores: np.ndarray) -> np.ndarray:
         """Conformal p-values of static scores."""
-        return (1 + np.searchsorted(np.sort(self.scores), scores, side="right")) / (len(self.scores) + 1)
+        return p_values(scores, np.sort(self.scores))
 
 
 class Adaptation(BaseEstimator):
@@ -56,25 +84,22 @@ class Adaptation(BaseEstimator):
     def check(self) -> None:
         """Refuse parameters that are not usable."""
 
-    def start(self, state: FittedState, known: Known, seed: int) -> Memory:
+    def start(self, static: Static, seed: int) -> Memory:
         """The memory before the first image.
 
         Parameters
         ----------
-        state : FittedState
-            What the static detector knows, such as its text bank.
-        known : Known
+        static : Static
         seed : int
         """
         return {}
 
-    def move(self, state: FittedState, known: Known, memory: Memory, Z: np.ndarray, s: np.ndarray) -> Memory:
+    def move(self, static: Static, memory: Memory, Z: np.ndarray, s: np.ndarray) -> Memory:
         """The memory after some more images, in their order.
 
         Parameters
         ----------
-        state, known
-            See `start`.
+        static : Static
         memory : dict
         Z : ndarray of shape (n, d), float32
             Unit-norm embeddings.
@@ -83,32 +108,13 @@ class Adaptation(BaseEstimator):
         """
         raise NotImplementedError
 
-    def score(self, state: FittedState, memory: Memory, Z: np.ndarray, s: np.ndarray) -> np.ndarray:
+    def score(self, static: Static, memory: Memory, Z: np.ndarray, s: np.ndarray) -> np.ndarray:
         """Scores (n,) of images with this memory; larger = more in-distribution."""
         raise NotImplementedError
 
-    def score_known(self, state: FittedState, known: Known, memory: Memory) -> np.ndarray:
+    def score_known(self, static: Static, memory: Memory) -> np.ndarray:
         """Scores (m,) of the known images, as if they had taught neither detector nor adaptation."""
-        return self.score(state, memory, known.embeddings, known.scores)
-
-
-def words_of(state: FittedState) -> tuple[np.ndarray, np.ndarray]:
-    """Class names (k, d) and words (w, d) of a fitted detector, as text embeddings.
-
-    Raises
-    ------
-    InputError
-        If it has no words.
-    """
-    bank = getattr(state, "text_bank_", None)
-    parts = [] if bank is None else [bank.common, *([] if bank.per_class else [bank.negative])]
-    words = np.concatenate(parts) if parts else np.empty((0, 1))
-    if bank is None or len(words) == 0:
-        raise InputError(
-            "this adaptation chooses among words, and the detector has none: take WordsDetector, "
-            "NegLabelDetector, CSPDetector or InterNegDetector, or adaptation='nearest'."
-        )
-    return bank.positive, words
+        return self.score(static, memory, static.embeddings, static.scores)
 
 
 def fields_fit(memory: Mapping[str, Any], like: Mapping[str, Any]) -> bool:

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from .._softmax import log_softmax, logsumexp
-from ._adaptation import Adaptation, Known, Memory, words_of
-
-if TYPE_CHECKING:
-    from .._state import FittedState
+from ._adaptation import Adaptation, Memory, Static
 
 
 class CLIPScope(Adaptation):
@@ -32,20 +27,20 @@ class CLIPScope(Adaptation):
     reference = "Fu et al., WACV 2025"
     needs_words = True
 
-    def start(self, state: FittedState, known: Known, seed: int) -> Memory:
+    def start(self, static: Static, seed: int) -> Memory:
         """The memory before the first image; see `Adaptation.start`."""
-        return {"counts": np.ones(len(words_of(state)[0]), dtype=np.int64)}
+        return {"counts": np.ones(len(static.texts[0]), dtype=np.int64)}
 
-    def move(self, state: FittedState, known: Known, memory: Memory, Z: np.ndarray, s: np.ndarray) -> Memory:
+    def move(self, static: Static, memory: Memory, Z: np.ndarray, s: np.ndarray) -> Memory:
         """The memory after some more images; see `Adaptation.move`."""
-        classes = (Z @ words_of(state)[0].T).argmax(axis=1)
+        classes = (Z @ static.texts[0].T).argmax(axis=1)
         return {"counts": memory["counts"] + np.bincount(classes, minlength=len(memory["counts"]))}
 
-    def score(self, state: FittedState, memory: Memory, Z: np.ndarray, s: np.ndarray) -> np.ndarray:
+    def score(self, static: Static, memory: Memory, Z: np.ndarray, s: np.ndarray) -> np.ndarray:
         """Scores with this memory; see `Adaptation.score`."""
-        positive, words = words_of(state)
-        of_classes = Z @ positive.T / np.float64(state.temperature_)
-        of_words = Z @ words.T / np.float64(state.temperature_)
+        positive, words = static.texts
+        of_classes = Z @ positive.T / np.float64(static.state.temperature_)
+        of_words = Z @ words.T / np.float64(static.state.temperature_)
         frequency = np.log(memory["counts"] / memory["counts"].sum())
         classes = of_classes.argmax(axis=1)
         rows, mass = np.arange(len(Z)), logsumexp(of_classes, axis=1)

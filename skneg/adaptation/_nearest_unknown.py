@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from numbers import Integral
-from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.utils import gen_batches
 
 from .._utils import check_at_least, check_between
-from ._adaptation import Adaptation, Known, Memory
-
-if TYPE_CHECKING:
-    from .._state import FittedState
+from ._adaptation import Adaptation, Memory, Static
 
 _CELLS = 2**22  # cosines at a time: 16 MiB
 _COPY = 1 - 1e-6  # cosine from which an image is a copy of another
-_PRIOR = 5  # kept images with which the comparison counts for half of what it will
+_PRIOR = 20  # kept images with which the comparison counts for half of what it will
 _FLOOR = 1e-3  # the smallest spread of a difference of cosines: below it, rounding would count
 
 
@@ -29,7 +25,7 @@ class NearestUnknown(Adaptation):
     of an image to those that are kept, o that to the known images, and D = o - u standardised by the known
     images (each of them without itself), its score is ::
 
-        s - sd(s) * weight * m / (m + 5) * log(1 + exp(-D))
+        s - sd(s) * weight * m / (m + 20) * log(1 + exp(-D))
 
     where s is the static score and m the number of kept images. The last factor is the evidence of one more
     competitor: an image unlike all that was kept loses next to nothing.
@@ -68,23 +64,23 @@ class NearestUnknown(Adaptation):
         check_between("share", self.share, 0, 1)
         check_at_least("memory_size", self.memory_size, 1, Integral)
 
-    def start(self, state: FittedState, known: Known, seed: int) -> Memory:
+    def start(self, static: Static, seed: int) -> Memory:
         """The memory before the first image; see `Adaptation.start`."""
-        Z = known.embeddings
+        Z = static.embeddings
         return {
             "known": Z,
             "own": _nearest(Z, Z, but_copies=True),
-            "spread": known.spread,
+            "spread": static.spread,
             "images": Z[:0],
             "p_values": np.empty(0),
             "kept": Z[:0],
             "difference": np.zeros(2),
         }
 
-    def move(self, state: FittedState, known: Known, memory: Memory, Z: np.ndarray, s: np.ndarray) -> Memory:
+    def move(self, static: Static, memory: Memory, Z: np.ndarray, s: np.ndarray) -> Memory:
         """The memory after some more images; see `Adaptation.move`."""
         images = np.concatenate([memory["images"], Z])[-self.memory_size :]
-        p = np.concatenate([memory["p_values"], known.p_values(s)])[-self.memory_size :]
+        p = np.concatenate([memory["p_values"], static.p_values(s)])[-self.memory_size :]
         kept = images[p <= _largest_found(p, self.share)]
         difference = np.zeros(2)
         if len(kept):
@@ -92,17 +88,17 @@ class NearestUnknown(Adaptation):
             difference = np.array([of_known.mean(), max(of_known.std(), _FLOOR)])
         return {**memory, "images": images, "p_values": p, "kept": kept, "difference": difference}
 
-    def score(self, state: FittedState, memory: Memory, Z: np.ndarray, s: np.ndarray) -> np.ndarray:
+    def score(self, static: Static, memory: Memory, Z: np.ndarray, s: np.ndarray) -> np.ndarray:
         """Scores with this memory; see `Adaptation.score`."""
         if len(memory["kept"]) == 0:
             return s
         return self._moved(memory, s, _nearest(Z, memory["known"]) - _nearest(Z, memory["kept"]))
 
-    def score_known(self, state: FittedState, known: Known, memory: Memory) -> np.ndarray:
+    def score_known(self, static: Static, memory: Memory) -> np.ndarray:
         """Scores of the known images, each without itself; see `Adaptation.score_known`."""
         if len(memory["kept"]) == 0:
-            return known.scores
-        return self._moved(memory, known.scores, memory["own"] - _nearest(memory["known"], memory["kept"]))
+            return static.scores
+        return self._moved(memory, static.scores, memory["own"] - _nearest(memory["known"], memory["kept"]))
 
     def _moved(self, memory: Memory, s: np.ndarray, difference: np.ndarray) -> np.ndarray:
         mean, spread = memory["difference"]

@@ -5,18 +5,42 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
+from sklearn.base import clone
 
 from .._utils import finite
 from ..errors import PersistenceError
-from ._adaptation import Adaptation, Known, fields_fit
-
-if TYPE_CHECKING:
-    from .._state import FittedState
+from ._adaptation import Adaptation, Static, fields_fit
 
 _PARTS = ("memory", "waiting", "waiting_scores", "n_seen", "order")
+
+
+@dataclass(frozen=True)
+class StreamState:
+    """What a stream has left; see `StreamDetector.state_`.
+
+    Attributes
+    ----------
+    n_seen : int
+        Images given to `partial_score` and `partial_predict`, and those of `unlabelled`.
+    n_moved : int
+        Of these, the ones that have moved the score; the others wait for a full block.
+    order : str
+        A hash (hexadecimal) of their embeddings in their order. Two streams with the same hash have
+        shown the same images in the same order.
+    seed : int
+        What the adaptation has drawn at random with.
+    memory : dict of str to array or number
+        The memory of the adaptation.
+    """
+
+    n_seen: int
+    n_moved: int
+    order: str
+    seed: int
+    memory: Mapping[str, Any] = field(repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +49,8 @@ class Running:
 
     Attributes
     ----------
-    known : Known
+    adaptation : Adaptation
+    static : Static
     seed : int
     memory : mapping
     shift : float
@@ -39,7 +64,8 @@ class Running:
         A hash of all images in their order.
     """
 
-    known: Known
+    adaptation: Adaptation
+    static: Static
     seed: int
     memory: Mapping[str, Any]
     waiting: np.ndarray
@@ -50,32 +76,30 @@ class Running:
     reference: np.ndarray = field(default_factory=lambda: np.empty(0))
 
     @classmethod
-    def begin(cls, adaptation: Adaptation, state: FittedState, known: Known, seed: int) -> Self:
+    def begin(cls, adaptation: Adaptation, static: Static, seed: int) -> Self:
         """A stream that has not begun."""
-        first = cls(known, seed, adaptation.start(state, known, seed), known.embeddings[:0])
-        return first.measured(adaptation, state)
+        memory = adaptation.start(static, seed)
+        return cls(clone(adaptation), static, seed, memory, static.embeddings[:0]).measured()
 
-    def measured(self, adaptation: Adaptation, state: FittedState) -> Self:
+    def measured(self) -> Self:
         """With the shift that keeps as many known images below the threshold as before any move."""
-        scores = adaptation.score_known(state, self.known, dict(self.memory))
-        ordered, before = np.sort(finite(scores)), np.sort(self.known.scores)
-        place = min(int((before < state.offset_).sum()), len(before) - 1)
+        scores = self.adaptation.score_known(self.static, dict(self.memory))
+        ordered, before = np.sort(finite(scores)), np.sort(self.static.scores)
+        place = min(int((before < self.static.state.offset_).sum()), len(before) - 1)
         shift = float(before[place] - ordered[place])
         return replace(self, shift=shift, reference=ordered + shift)
 
-    def score(self, adaptation: Adaptation, state: FittedState, Z: np.ndarray, s: np.ndarray) -> np.ndarray:
+    def score(self, Z: np.ndarray, s: np.ndarray) -> np.ndarray:
         """Moved scores (n,) of embeddings with static scores s."""
-        return finite(adaptation.score(state, dict(self.memory), Z, s) + self.shift)
+        return finite(self.adaptation.score(self.static, dict(self.memory), Z, s) + self.shift)
 
-    def after(
-        self, adaptation: Adaptation, state: FittedState, Z: np.ndarray, s: np.ndarray, every: int
-    ) -> tuple[np.ndarray, Self]:
+    def after(self, Z: np.ndarray, s: np.ndarray, every: int) -> tuple[np.ndarray, Self]:
         """Scores (n,) of embeddings in their order, and the stream after them, moved each `every`."""
         now, scores, done = self, [], 0
         while done < len(Z):
             step = slice(done, done + max(1, every - len(now.waiting)))
             block, own = Z[step], s[step]
-            scores.append(now.score(adaptation, state, block, own))
+            scores.append(now.score(block, own))
             order = bytes.fromhex(now.order)
             for row in block:  # one at a time: the hash must not tell how a stream was cut
                 order = hashlib.sha256(order + np.ascontiguousarray(row).tobytes()).digest()
@@ -84,22 +108,27 @@ class Running:
             n_seen, done = now.n_seen + len(block), done + len(block)
             now = replace(now, waiting=waiting, waiting_scores=theirs, n_seen=n_seen, order=order.hex())
             if len(waiting) >= every:
-                memory = adaptation.move(state, now.known, dict(now.memory), waiting, theirs)
+                memory = now.adaptation.move(now.static, dict(now.memory), waiting, theirs)
                 now = replace(now, memory=memory, waiting=waiting[:0], waiting_scores=theirs[:0])
-                now = now.measured(adaptation, state)
+                now = now.measured()
         return np.concatenate(scores), now
+
+    def shown(self) -> StreamState:
+        """What users see of it."""
+        n_moved = self.n_seen - len(self.waiting)
+        return StreamState(self.n_seen, n_moved, self.order, self.seed, dict(self.memory))
 
     def as_values(self) -> dict[str, Any]:
         """What tells it from others of the same detector, for a file."""
         return {name: dict(self.memory) if name == "memory" else getattr(self, name) for name in _PARTS}
 
-    def restored(self, values: Any, adaptation: Adaptation, state: FittedState, every: int) -> Self:
+    def restored(self, values: Any, every: int) -> Self:
         """The stream that `as_values` came from, if this is it before it began; else an error."""
         if not fields_fit(values, self.as_values()) or not fields_fit(values["memory"], self.memory):
             raise PersistenceError("its stream has other parts than its adaptation remembers.")
-        now = replace(self, **values).measured(adaptation, state)
+        now = replace(self, **values).measured()
         # Every part takes part in a move: what does not fit is found now.
-        one = self.known.embeddings[:1], self.known.scores[:1]
-        adaptation.move(state, self.known, dict(now.memory), *one)
-        now.after(adaptation, state, *one, every)
+        one = self.static.embeddings[:1], self.static.scores[:1]
+        self.adaptation.move(self.static, dict(now.memory), *one)
+        now.after(*one, every)
         return now

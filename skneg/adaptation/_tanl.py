@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from numbers import Integral
-from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.utils import gen_batches
 
 from .._softmax import softmax
 from .._utils import check_at_least, check_between
-from ._adaptation import Adaptation, Known, Memory, words_of
-
-if TYPE_CHECKING:
-    from .._state import FittedState
+from ._adaptation import Adaptation, Memory, Static
 
 _CELLS = 2**21  # cosines at a time: 16 MiB in float64
 _REMEMBERED = 20_000  # scores that Otsu's threshold comes from, as published
@@ -68,16 +64,16 @@ class TANL(Adaptation):
         check_at_least("step", self.step, 1, Integral)
         check_at_least("memory_size", self.memory_size, 1, Integral)
 
-    def start(self, state: FittedState, known: Known, seed: int) -> Memory:
+    def start(self, static: Static, seed: int) -> Memory:
         """The memory before the first image; see `Adaptation.start`."""
-        images = known.embeddings[-self.memory_size :]
-        known_side = _activations(state, images)
+        images = static.embeddings[-self.memory_size :]
+        known_side = _activations(static, images)
         memory = {"known": known_side, "unknown": known_side[:0], "chosen": self._choose(known_side, None)}
-        return {**memory, "seen": self.score(state, memory, known.embeddings, known.scores)[-_REMEMBERED:]}
+        return {**memory, "seen": self.score(static, memory, static.embeddings, static.scores)[-_REMEMBERED:]}
 
-    def move(self, state: FittedState, known: Known, memory: Memory, Z: np.ndarray, s: np.ndarray) -> Memory:
+    def move(self, static: Static, memory: Memory, Z: np.ndarray, s: np.ndarray) -> Memory:
         """The memory after some more images; see `Adaptation.move`."""
-        scores = self.score(state, memory, Z, s)
+        scores = self.score(static, memory, Z, s)
         seen = np.concatenate([memory["seen"], scores])[-_REMEMBERED:]
         t = otsu(seen)
         sides = {}
@@ -87,18 +83,18 @@ class TANL(Adaptation):
         ):
             sides[side] = memory[side]
             if is_sure.any():
-                more = _activations(state, Z[is_sure])
+                more = _activations(static, Z[is_sure])
                 sides[side] = np.concatenate([memory[side], more])[-self.memory_size :]
         return {**sides, "chosen": self._choose(sides["known"], sides["unknown"]), "seen": seen}
 
-    def score(self, state: FittedState, memory: Memory, Z: np.ndarray, s: np.ndarray) -> np.ndarray:
+    def score(self, static: Static, memory: Memory, Z: np.ndarray, s: np.ndarray) -> np.ndarray:
         """Scores with this memory; see `Adaptation.score`."""
-        positive, words = words_of(state)
+        positive, words = static.texts
         chosen, k = words[memory["chosen"]], len(positive)
         ends = np.arange(self.step, len(chosen) + 1, self.step) if self.step <= len(chosen) else [len(chosen)]
         scores, texts = np.empty(len(Z)), np.concatenate([positive, chosen])
         for rows in gen_batches(len(Z), max(1, _CELLS // len(texts))):
-            logits = Z[rows] @ texts.T / np.float64(state.temperature_)
+            logits = Z[rows] @ texts.T / np.float64(static.state.temperature_)
             mass = np.exp(logits - logits.max(axis=1, keepdims=True))
             of_names = mass[:, :k].sum(axis=1, keepdims=True)
             beside = np.cumsum(mass[:, k:], axis=1)[:, np.asarray(ends) - 1]
@@ -113,13 +109,15 @@ class TANL(Adaptation):
         return np.argsort(-activated, kind="stable")[: self.n_words]
 
 
-def _activations(state: FittedState, Z: np.ndarray) -> np.ndarray:
+def _activations(static: Static, Z: np.ndarray) -> np.ndarray:
     """Share (n, w) of each word in the softmax over class names and words, float32."""
-    positive, words = words_of(state)
+    positive, words = static.texts
     texts = np.concatenate([positive, words])
     shares = np.empty((len(Z), len(words)), dtype=np.float32)
     for rows in gen_batches(len(Z), max(1, _CELLS // len(texts))):
-        shares[rows] = softmax(Z[rows] @ texts.T / np.float64(state.temperature_), axis=1)[:, len(positive) :]
+        shares[rows] = softmax(Z[rows] @ texts.T / np.float64(static.state.temperature_), axis=1)[
+            :, len(positive) :
+        ]
     return shares
 
 

@@ -22,7 +22,7 @@ from ..errors import BackboneError
 
 CONFIG_NAME = "open_clip_config.json"
 
-_LARGEST_CONFIG = 2**16  # bytes; those of open_clip have at most 1,500
+_A_VALUE = 16  # bytes at most, in the mean
 _LONGEST_TEXT = 100  # characters
 
 # The largest number for a size: open_clip's largest vocabulary has 256,000 words. The sizes together are
@@ -84,10 +84,7 @@ def read_config(file: Path) -> dict[str, Any]:
     BackboneError
         If it cannot be read, or says something that is not allowed; names it, and what is allowed.
     """
-    try:
-        config = parse_json(read_regular(file, _LARGEST_CONFIG), "it", max_values=2**12, max_depth=8)
-    except (OSError, ValueError) as error:
-        raise BackboneError(f"The configuration {str(file)!r} cannot be read: {error}.") from error
+    config = read_json(file, 2**12)
     try:
         _check(config, "", "")
         for part in ("model_cfg", "text_cfg", "vision_cfg"):
@@ -101,6 +98,14 @@ def read_config(file: Path) -> dict[str, Any]:
             "nothing but code of the installed packages (docs/security.md)."
         ) from error
     return config
+
+
+def read_json(file: Path, max_values: int) -> Any:
+    """What a configuration file holds; a `BackboneError` where it cannot be read."""
+    try:
+        return parse_json(read_regular(file, _A_VALUE * max_values), "it", max_values, max_depth=8)
+    except (OSError, ValueError) as error:
+        raise BackboneError(f"The configuration {str(file)!r} cannot be read: {error}.") from error
 
 
 def _check(values: Any, section: str, where: str) -> None:

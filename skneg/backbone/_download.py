@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 import open_clip
 from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
@@ -11,15 +12,17 @@ from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
 logger = logging.getLogger(__name__)
 
 
-def announce_download(model: str, pretrained: str | None) -> None:
-    """Log what is about to be downloaded from the hub; nothing if it is here already, or not there."""
-    repository, names = _weights(model, pretrained)
+def announce_download(repository: str, names: Sequence[str]) -> None:
+    """Log what is about to be downloaded from the hub; nothing if it is here already, or not there.
+
+    The first of the `names` that the repository has is taken.
+    """
     for name in names if repository else ():
         try:
             if any(try_to_load_from_cache(repository, other) for other in names):
                 return
             size = get_hf_file_metadata(hf_hub_url(repository, name)).size
-        # open_clip asks for the file itself, and its error is the one to show.
+        # open_clip and timm ask for the file themselves, and their error is the one to show.
         except Exception:  # nosec B112
             continue
         if size:
@@ -29,8 +32,8 @@ def announce_download(model: str, pretrained: str | None) -> None:
         return
 
 
-def _weights(model: str, pretrained: str | None) -> tuple[str, list[str]]:
-    """Repository and file names, the first that exists is taken, as open_clip takes them."""
+def hub_files(model: str, pretrained: str | None) -> tuple[str, list[str]]:
+    """Repository and file names of an open_clip model's weights; no repository where they lie elsewhere."""
     if model.startswith("hf-hub:"):
         repository, name = model.removeprefix("hf-hub:"), ""
     else:

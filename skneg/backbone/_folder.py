@@ -25,7 +25,7 @@ from ._weights import SUFFIXES, check_weights
 # The names that open_clip gives to weights, the first that is there is taken.
 _ON_THE_HUB = (HF_SAFE_WEIGHTS_NAME, "open_clip_pytorch_model.safetensors", HF_WEIGHTS_NAME)
 _IN_A_FOLDER = (
-    *_ON_THE_HUB, "open_clip_pytorch_model.pth", "model.safetensors", "pytorch_model.bin",
+    "open_clip_pytorch_model.pth", "model.safetensors", "pytorch_model.bin",
     "pytorch_model.pth", "model.pth",
 )  # fmt: skip
 
@@ -38,7 +38,7 @@ _SMALL = {
 
 def config_of(source: str) -> dict[str, Any]:
     """The checked configuration of ``local-dir:<folder>`` or ``hf-hub:<id>``."""
-    return read_config(_config_file(source))
+    return read_config(config_file(source, CONFIG_NAME))
 
 
 def build(source: str) -> tuple[Any, Any]:
@@ -54,12 +54,13 @@ def build(source: str) -> tuple[Any, Any]:
     Exception
         Of any type, if weights or parts are missing or do not fit.
     """
-    file = _config_file(source)
+    file = config_file(source, CONFIG_NAME)
     config = read_config(file)
-    weights = _weights_file(source, file)
+    weights = weights_file(source, file, _ON_THE_HUB)
     check_weights(weights)
     model_cfg = config["model_cfg"]
-    _check_size(model_cfg, weights)
+    with torch.device("meta"):
+        check_size(_network(_measured(model_cfg)), weights)
     network = _network(model_cfg)
     open_clip.load_checkpoint(network, str(weights), strict=True, weights_only=True)
     preprocess = merge_preprocess_dict(asdict(PreprocessCfg()), config.get("preprocess_cfg", {}))
@@ -68,25 +69,27 @@ def build(source: str) -> tuple[Any, Any]:
     return network, _tokenizer(model_cfg["text_cfg"])
 
 
-def _config_file(source: str) -> Path:
+def config_file(source: str, name: str) -> Path:
+    """The configuration of a folder here or on the hub."""
     schema, _, place = source.partition(":")
     if schema == "local-dir":
-        return Path(place) / CONFIG_NAME
+        return Path(place) / name
     # Of whichever revision: it is checked as data.
-    return Path(hf_hub_download(place, CONFIG_NAME))  # nosec B615
+    return Path(hf_hub_download(place, name))  # nosec B615
 
 
-def _weights_file(source: str, config: Path) -> Path:
+def weights_file(source: str, config: Path, names: tuple[str, ...]) -> Path:
+    """The weights beside a configuration: by the first of the names that is there, or another in a folder."""
     schema, _, place = source.partition(":")
     if schema == "hf-hub":
         # Of the same commit as the configuration: the cache of the hub has a folder for each.
         commit = config.parent.name
-        for name in _ON_THE_HUB:
+        for name in names:
             with suppress(EntryNotFoundError):
                 return Path(hf_hub_download(place, name, revision=commit))
-        raise FileNotFoundError(f"{place!r} has no weights: none of {_ON_THE_HUB}")
+        raise FileNotFoundError(f"{place!r} has no weights: none of {names}")
     there = sorted(file for file in config.parent.iterdir() if file.suffix in SUFFIXES)
-    known = [config.parent / name for name in _IN_A_FOLDER if config.parent / name in there]
+    known = [config.parent / name for name in (*names, *_IN_A_FOLDER) if config.parent / name in there]
     others = sorted(there, key=lambda file: file.suffix != ".safetensors")
     if not there:
         raise FileNotFoundError(f"{str(config.parent)!r} has no weights: files that end in {SUFFIXES}")
@@ -107,15 +110,18 @@ def _network(model_cfg: dict[str, Any]) -> Any:
     return (open_clip.CoCa if "multimodal_cfg" in parts else open_clip.CustomTextCLIP)(**parts)
 
 
-def _check_size(model_cfg: dict[str, Any], weights: Path) -> None:
-    """Refuse a network that has more weights than the file has bytes, before it takes any memory."""
+def _measured(model_cfg: dict[str, Any]) -> dict[str, Any]:
+    """The configuration with sizes that do not come from an installed package."""
     parts = deepcopy(model_cfg)
     if parts["vision_cfg"].get("timm_model_name"):
         parts["vision_cfg"] = _SMALL["vision_cfg"]
     if parts["text_cfg"].get("hf_model_name"):
         parts["text_cfg"] = _SMALL["text_cfg"]
-    with torch.device("meta"):
-        network = _network(parts)
+    return parts
+
+
+def check_size(network: Any, weights: Path) -> None:
+    """Refuse a network, on torch's meta device, that has more weights than the file has bytes."""
     n_weights = sum(tensor.numel() for tensor in chain(network.parameters(), network.buffers()))
     if n_weights > (size := os.stat(weights).st_size):
         raise BackboneError(

@@ -7,7 +7,6 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-import open_clip
 import torch
 from torch.nn import functional
 
@@ -19,6 +18,7 @@ from ..images._ahead import read_ahead
 from ..images._unreadable import errors_of, warn_of_skipped
 from ._local_features import local_forward
 from ._pixel_range import PixelRange
+from ._preparation import Preparation
 from ._splitting import encode_splitting
 
 # Times the tower's size that a JPEG file is decoded to at least. With 4, what the tower sees of small, sharp
@@ -32,7 +32,7 @@ _DARK = 16 / 255  # a pixel value that no whole photograph stays below
 
 
 class ImageTower:
-    """The frozen image tower of a CLIP model.
+    """The frozen image tower of a CLIP model, or an image model of timm.
 
     Attributes
     ----------
@@ -40,7 +40,13 @@ class ImageTower:
         Height and width that the tower sees, in pixels.
     """
 
-    def __init__(self, network: Any, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        network: Any,
+        device: torch.device,
+        dtype: torch.dtype,
+        preparation: Preparation | None = None,
+    ) -> None:
         self._network = network
         self._device = device
         self._dtype = dtype
@@ -49,12 +55,10 @@ class ImageTower:
         if self._is_cuda:  # tensor cores convolve pixels whose channels lie side by side
             self._layout = torch.channels_last
             network.visual.to(memory_format=self._layout)
-        config = open_clip.transform.PreprocessCfg(**network.visual.preprocess_cfg)
-        self._preprocess = open_clip.transform.image_transform_v2(config, is_train=False)
-        self._mean_and_std = (config.mean, config.std)
+        self._preparation = preparation or Preparation.of_open_clip(network.visual.preprocess_cfg)
+        self._mean_and_std = (self._preparation.mean, self._preparation.std)
         self._forward_local: Callable[[torch.Tensor], torch.Tensor] | None = None
-        size = config.size
-        self.image_size = (size, size) if isinstance(size, int) else tuple(size[-2:])
+        self.image_size = self._preparation.size
 
     def encode(
         self,
@@ -205,13 +209,15 @@ class ImageTower:
     def _as_needed(self, images: Sequence[Any]) -> Sequence[Any]:
         """The images, as large as resizing them to the tower's size needs."""
         return (
-            images.at_least(_ENOUGH * max(self.image_size)) if isinstance(images, ImageSequence) else images
+            images.at_least(_ENOUGH * self._preparation.resized)
+            if isinstance(images, ImageSequence)
+            else images
         )
 
     def _pixels(self, image: Any, index: int) -> tuple[torch.Tensor, bool]:
         """What the tower sees of an image, and whether the user has preprocessed it."""
         if not isinstance(image, torch.Tensor):
-            return self._preprocess(image), False
+            return self._preparation.transform(image), False
         if tuple(image.shape) != (3, *self.image_size):
             raise ImageError(
                 f"image {index} is a float tensor of shape {tuple(image.shape)}; preprocessed images of "

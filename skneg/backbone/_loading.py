@@ -6,27 +6,32 @@ import logging
 import os
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import open_clip
+import timm
 import torch
 from huggingface_hub import constants
 from huggingface_hub.utils import get_session
 from PIL import Image
 
-from .._files import with_home
 from .._forks import ForkLock, cached_property
 from .._utils import check_option, did_you_mean
 from ..errors import BackboneError, InputError
-from ._download import announce_download
+from . import _timm
+from ._download import announce_download, hub_files
 from ._fingerprint import checksum_of_text, hash_weights, settings_of
 from ._folder import build
 from ._forked import prepare_for_forks, refuse_gpu_after_fork
 from ._image_tower import ImageTower
+from ._names import TIMM, absolute, names_of_pair
 from ._own_randomness import OwnRandomness
-from ._text_tower import TextTower
+from ._pair import PairedImageTower, PairedTextTower
+from ._text_tower import NoTextTower, TextTower
 from ._tiny import TINY_NAME, verified_tiny_folder
 from ._weights import check_weights
 
@@ -41,6 +46,8 @@ _OFFLINE_HELP = (
 
 _PATIENCE = 5  # seconds
 
+GREY = Image.new("RGB", (32, 32), "grey")  # to try a model out with
+
 _PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 _loaded: dict[tuple, Backbone] = {}
@@ -49,7 +56,7 @@ _lock = ForkLock()
 
 @dataclass(frozen=True)
 class Backbone:
-    """A frozen CLIP model, as its two towers.
+    """A frozen CLIP model, as its two towers; or an image model of timm, which has no text tower.
 
     Attributes
     ----------
@@ -58,7 +65,7 @@ class Backbone:
     image_tower : ImageTower
         Images to embeddings.
     text_tower : TextTower
-        Prompts to embeddings.
+        Prompts to embeddings. Of a model of timm, whatever is asked of it is a `BackboneError`.
     """
 
     name: str
@@ -68,7 +75,7 @@ class Backbone:
     @cached_property
     def weights_sha256(self) -> str:
         """The sha256 of the weights' names, shapes and values: the same on every device, in every folder."""
-        return hash_weights(self.text_tower._network)
+        return hash_weights(self.image_tower._network)
 
     @cached_property
     def text_checksum(self) -> int:
@@ -78,7 +85,27 @@ class Backbone:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """How images are prepared and which activation the towers have, as JSON values."""
-        return settings_of(self.text_tower._network)
+        return settings_of(self.image_tower._network)
+
+
+@dataclass(frozen=True)
+class _Pair(Backbone):
+    """Two models as one; see `skneg.backbone._pair`."""
+
+    models: tuple[Backbone, Backbone]
+
+    @cached_property
+    def weights_sha256(self) -> str:
+        return sha256("".join(model.weights_sha256 for model in self.models).encode()).hexdigest()
+
+    @cached_property
+    def text_checksum(self) -> int:
+        # Another than that of CLIP alone, whose embeddings are shorter.
+        return crc32(str(self.text_tower.embed_dim).encode(), self.models[0].text_checksum)
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        return {**self.models[0].settings, "second": self.models[1].settings}
 
 
 def load_backbone(
@@ -87,14 +114,15 @@ def load_backbone(
     device: str = "auto",
     precision: str = "auto",
 ) -> Backbone:
-    """Load an open_clip model; a second call with the same arguments returns the same object.
+    """Load a model of open_clip or timm; a second call with the same arguments returns the same object.
 
     Parameters
     ----------
     model : str, default="ViT-B-16"
         ``"skneg-tiny"`` (ships with skneg), an open_clip model name, ``"hf-hub:<id>"`` or
         ``"local-dir:<folder>"``. Nothing in a folder is run, and what its configuration may say is a list:
-        docs/security.md.
+        docs/security.md. ``"timm:<model>"`` is a model of timm, as `skneg.TimmImageEncoder` takes it, without
+        a text tower; ``"<model>+timm:<model>"`` are both, side by side (docs/image-models.md).
     pretrained : str, optional
         A pretrained tag of open_clip or a checkpoint file, for plain model names. None means
         ``"laion2b_s34b_b88k"`` for ViT-B-16, as in the paper; other names need one. A bare checkpoint
@@ -126,9 +154,9 @@ def load_backbone(
     """
     if not isinstance(model, str) or not model:
         raise InputError(f"model must be the name of an open_clip model, got {model!r}.")
-    if model.startswith("local-dir:"):
-        folder = with_home(model.removeprefix("local-dir:"))
-        model = f"local-dir:{Path(folder).absolute()}"
+    if parts := names_of_pair(model):
+        return _load_pair(parts, pretrained, device, precision)
+    model = absolute(model)
     if pretrained is None:
         pretrained = DEFAULT_PRETRAINED.get(model)
     elif isinstance(pretrained, str | os.PathLike):
@@ -144,9 +172,30 @@ def load_backbone(
         return _loaded[key]
 
 
+def _load_pair(names: tuple[str, str], pretrained: str | None, device: str, precision: str) -> Backbone:
+    first = load_backbone(names[0], pretrained, device, precision)
+    second = load_backbone(names[1], None, device, precision)
+    name, tower = f"{first.name}+{second.name}", first.image_tower
+    key = (name, pretrained, str(tower._device), tower._dtype)
+    with _lock.held():
+        if key not in _loaded:
+            text_tower = first.text_tower
+            if isinstance(text_tower, TextTower):
+                width = second.image_tower.encode([GREY]).shape[1]
+                text_tower = PairedTextTower(text_tower, width)
+            image_tower: Any = PairedImageTower(tower, second.image_tower)
+            _loaded[key] = _Pair(name, image_tower, text_tower, (first, second))
+        return _loaded[key]
+
+
 def list_models() -> list[tuple[str, str]]:
-    """Names of models, as `model`, each with weights that can be had, as `pretrained`."""
-    return [(TINY_NAME, "shipped with skneg; knows drawn shapes only"), *open_clip.list_pretrained()]
+    """Names of models, as `model`, each with weights that can be had, as `pretrained`, or what it is."""
+    of_timm = [(f"{TIMM}{name}", "an image model of timm; reads no names") for name in timm.list_pretrained()]
+    return [
+        (TINY_NAME, "shipped with skneg; knows drawn shapes only"),
+        *open_clip.list_pretrained(),
+        *of_timm,
+    ]
 
 
 def resolve_device(device: str) -> torch.device:
@@ -179,39 +228,50 @@ def _load(model: str, pretrained: str | None, device: torch.device, dtype: torch
     source = model
     if model == TINY_NAME:
         source = f"local-dir:{verified_tiny_folder()}"
-    has_schema = source.startswith(("local-dir:", "hf-hub:"))
+    of_timm = source.removeprefix(TIMM) if source.startswith(TIMM) else None
+    has_schema = source.startswith(("local-dir:", "hf-hub:", TIMM))
     _check_names(source, pretrained, has_schema)
     name = model if pretrained is None else f"{model}/{pretrained}"
-    is_local = source.startswith("local-dir:") or (pretrained is not None and os.path.isfile(pretrained))
+    is_local = (of_timm or source).startswith("local-dir:")
+    is_local = is_local or (pretrained is not None and os.path.isfile(pretrained))
     is_cut_off = not is_local and not _hub_answers()
     if not (is_local or is_cut_off):
-        announce_download(source, pretrained)
+        announce_download(*(_timm.hub_files(of_timm) if of_timm else hub_files(source, pretrained)))
+    way_out = _timm.OFFLINE_HELP if of_timm else _OFFLINE_HELP
     try:
         with OwnRandomness(), _quiet_open_clip(), _from_cache_alone() if is_cut_off else nullcontext():
-            network, tokenizer = build(source) if has_schema else _create(source, pretrained)
+            if of_timm:
+                network, tokenizer = _timm.build(of_timm), None
+            else:
+                network, tokenizer = build(source) if has_schema else _create(source, pretrained)
             prepare_for_forks(device)
             network.eval().requires_grad_(False).to(device)
-            towers = ImageTower(network, device, dtype), TextTower(network, tokenizer, device, dtype)
+            image_tower = ImageTower(network, device, dtype, getattr(network, "preparation", None))
+            text_tower: Any = NoTextTower(name)
+            if not of_timm:
+                text_tower = TextTower(network, tokenizer, device, dtype)
             if model != TINY_NAME:
-                _try_out(*towers)
+                _try_out(image_tower, None if of_timm else text_tower)
     except (MemoryError, BackboneError):
         raise
     except Exception as error:  # open_clip raises a dozen types for what is one fact: no such model
         if is_cut_off:
             raise BackboneError(
                 f"The model {name!r} could not be loaded.\nIt is not on this machine, and "
-                f"{constants.ENDPOINT} does not answer.\n{_OFFLINE_HELP}"
+                f"{constants.ENDPOINT} does not answer.\n{way_out}"
             ) from None
         raise BackboneError(
-            f"The model {name!r} could not be loaded ({type(error).__name__}: {error}). {_OFFLINE_HELP}"
+            f"The model {name!r} could not be loaded ({type(error).__name__}: {error}). {way_out}"
         ) from error
-    return Backbone(name, *towers)
+    return Backbone(name, image_tower, text_tower)
 
 
-def _try_out(image_tower: ImageTower, text_tower: TextTower) -> None:
+def _try_out(image_tower: ImageTower, text_tower: TextTower | None) -> None:
     """Refuse a model whose configuration and weights fit each other, but not what it is for."""
-    image = image_tower.encode([Image.new("RGB", (32, 32), "grey")])
-    text = text_tower.encode(["a"])
+    image = image_tower.encode([GREY])
+    if image.ndim != 2:
+        raise ValueError(f"of an image it gives numbers of shape {image.shape[1:]}, not one row")
+    text = image if text_tower is None else text_tower.encode(["a"])
     if image.shape != text.shape:
         raise ValueError(f"images have {image.shape[1]} numbers, and texts {text.shape[1]}")
     if not np.allclose(np.linalg.norm([image[0], text[0]], axis=1), 1, atol=1e-2):  # NaN, or from an overflow
@@ -261,6 +321,8 @@ def _check_names(source: str, pretrained: str | None, has_schema: bool) -> None:
                 f"pretrained={pretrained!r} is not used with model={source!r}, which has its own "
                 "weights; leave it out."
             )
+        if source.startswith(TIMM):
+            _timm.check_name(source.removeprefix(TIMM))
         if source.startswith("local-dir:"):
             folder = Path(source.removeprefix("local-dir:"))
             if not os.path.isfile(folder / "open_clip_config.json"):

@@ -22,6 +22,7 @@ from .._files import open_regular, with_home, write_bytes
 from .._forks import ForkLock
 from ..errors import BackboneError, InputError, InputTypeError
 from ._loading import Backbone
+from ._pair import PairedTextTower
 from ._text_tower import TextTower
 from ._weights import check_weights, is_held, read_pickled
 
@@ -59,6 +60,8 @@ def copy_text_tower(tower: TextTower) -> NoTower:
     BackboneError
         If the tower is not built like CLIP's own.
     """
+    if isinstance(tower, PairedTextTower):
+        raise BackboneError('CLIPN\'s "no" tower goes with one model: take the first of the two alone.')
     if not tower.causal or not isinstance(tower.module.text_projection, nn.Parameter):
         raise BackboneError(
             "CLIPN's \"no\" tower needs a text tower built like CLIP's own (causal, end-of-text token "

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-# What initial weights are drawn by; all take a generator.
-_DRAW = {
+# What initial weights are drawn by; all take a generator. These fill a tensor:
+_FILL = {
     torch.nn.init.normal_,
     torch.nn.init.trunc_normal_,
     torch.nn.init.uniform_,
@@ -21,6 +21,8 @@ _DRAW = {
     torch.Tensor.bernoulli_,
     torch.Tensor.normal_,
     torch.Tensor.uniform_,
+}
+_DRAW = _FILL | {
     torch.normal,
     torch.rand,
     torch.randint,
@@ -47,3 +49,21 @@ class OwnRandomness(TorchFunctionMode):
         if func in _DRAW and kwargs.get("generator") is None:
             kwargs = {**kwargs, "generator": self._generator}
         return func(*args, **kwargs)
+
+
+class NothingDrawn(TorchFunctionMode):
+    """Within this context, and in this thread, a weight is not drawn but NaN until it is read.
+
+    So one that a checkpoint lacks is seen, where a reader would leave it random.
+    """
+
+    def __torch_function__(
+        self, func: Callable, types: Sequence[type], args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """Call `func`, or fill its tensor with NaN where it would draw."""
+        kwargs = kwargs or {}
+        tensor = args[0] if args else kwargs.get("tensor")
+        if func not in _FILL or not tensor.is_floating_point():
+            return func(*args, **kwargs)
+        with torch.no_grad():
+            return tensor.fill_(torch.nan)

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from .._forks import cached_property
-from ..errors import VocabularyError
+from ..errors import BackboneError, VocabularyError
 from ._splitting import encode_splitting
 
 _CHUNK = 256  # texts per forward pass
@@ -40,6 +40,22 @@ class _VectorReplacement:
 
     def __deepcopy__(self, memo: dict) -> _VectorReplacement:
         return _VectorReplacement()
+
+
+class NoTextTower:
+    """In the place of the text tower of a model that has none: whatever is asked of it is an error."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # of Python's own tools, such as copy
+            raise AttributeError(name)
+        raise BackboneError(
+            f"The model {self._model!r} sees images and reads no class names. Detectors that go by images do "
+            "without: NegPromptDetector(evidence='images'), KNNDetector, MahalanobisDetector, "
+            "LinearProbeDetector. Others need a CLIP model, such as 'ViT-B-16'."
+        )
 
 
 class TextTower:

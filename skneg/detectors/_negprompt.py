@@ -263,7 +263,7 @@ class NegPromptDetector(PromptDetector):
                     logits[ours], text[ours] = self._say(own, Z[rows[ours]], self._space()[1], gone)
                 return logits, text
 
-        joint, *cross_fitted = JointScore.fit(Z, targets, trained, rng, text_of, groups)
+        joint, *cross_fitted = JointScore.fit(Z, targets, trained, rng, text_of, groups, self._columns())
         return {
             **learned,
             "joint_score_": joint,

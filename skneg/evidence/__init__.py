@@ -21,6 +21,7 @@ References
 
 from ._images import N_FOLDS, ImageEvidence, cross_fit, folds, groups_of_classes, taught_to_all
 from ._joint import CROSS_FITTED, PARTS, CrossFitted, JointScore
+from ._pair import PairedEvidence
 from ._weights import information, posterior_weights, separation
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "CrossFitted",
     "ImageEvidence",
     "JointScore",
+    "PairedEvidence",
     "cross_fit",
     "folds",
     "groups_of_classes",

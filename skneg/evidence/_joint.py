@@ -11,8 +11,9 @@ import numpy as np
 from .._softmax import log_softmax, logsumexp, softmax
 from .._utils import warn
 from ..errors import CalibrationWarning, InputError
-from ._images import N_FOLDS, ImageEvidence, cross_fit, groups_of_classes
-from ._weights import information, posterior_weights, separation
+from ._images import N_FOLDS, ImageEvidence, groups_of_classes
+from ._pair import PairedEvidence, fit_evidence
+from ._weights import FLOOR, PRIOR, information, odds, posterior_weights, separation
 
 TextOf = Callable[..., tuple[np.ndarray, np.ndarray]]
 
@@ -21,9 +22,7 @@ TextOf = Callable[..., tuple[np.ndarray, np.ndarray]]
 CROSS_FITTED = "cross_fitted_"
 
 PARTS = ("text", "images", "clarity")
-_PRIOR = 5  # images that the values below count for, beside those that are cross-fitted
-_SCALES = (2.0, 0.35, 2.0)  # nats; usual scales of the parts
-_FLOOR = 0.05  # nats; the smallest scale: below it, rounding would count
+_SCALES = (2.0, 0.35, 2.0)  # nats; usual scales of the parts, which count for `PRIOR` images
 _CELLS = 2**21  # cross-fitted evidence, images x classes, kept at most for more than _ROWS images
 _ROWS = 1000
 _TINY = 1e-15  # of a probability: what is left for other classes at the least
@@ -66,7 +65,7 @@ class JointScore:
 
     Attributes
     ----------
-    images : ImageEvidence
+    images : ImageEvidence or PairedEvidence
         Of the classes that have images.
     names : list of str
         Their names, in the order of `images`.
@@ -79,7 +78,7 @@ class JointScore:
         one (`centres`): nothing speaks against what nothing is known of.
     """
 
-    images: ImageEvidence
+    images: ImageEvidence | PairedEvidence
     names: list[str]
     posterior: np.ndarray
     weights: np.ndarray
@@ -103,6 +102,7 @@ class JointScore:
         rng: np.random.RandomState,
         text_of: TextOf | None = None,
         groups: np.ndarray | None = None,
+        columns: Sequence[int] | None = None,
     ) -> tuple[Self, np.ndarray, np.ndarray, CrossFitted]:
         """Fit on embeddings (n, d) of classes 0 to k - 1, each with an image.
 
@@ -119,6 +119,8 @@ class JointScore:
             each image out of its score. None leaves text out.
         groups : ndarray of shape (n,), int, optional
             See `folds`.
+        columns : sequence of two int, optional
+            How many columns each of two models has; by default there is one model.
 
         Returns
         -------
@@ -136,7 +138,7 @@ class JointScore:
         rows = np.arange(n)
         if n * k > _CELLS:
             rows = np.sort(rng.permutation(n)[: max(_CELLS // k, _ROWS)])
-        evidence = cross_fit(X, y, rows, rng, groups)
+        images, evidence = fit_evidence(X, y, rows, rng, groups, columns)
         logits, text = np.zeros((len(rows), k)), np.zeros(len(rows))
         if text_of is not None:
             logits, text = text_of(rows)
@@ -157,14 +159,12 @@ class JointScore:
             )
         evidence = np.where(np.isfinite(evidence), evidence, neutral)
         evidence = evidence.astype(np.float16).astype(np.float64)  # as a file holds them
-        trust = n_honest / (n_honest + _PRIOR)
+        trust = n_honest / (n_honest + PRIOR)
         posterior, weights = _weigh(logits, evidence, labels, trust, text_knows)
-        fitted = cls(
-            ImageEvidence.of(X, y), list(names), posterior, weights, np.zeros(3), np.ones(3), neutral
-        )
+        fitted = cls(images, list(names), posterior, weights, np.zeros(3), np.ones(3), neutral)
         parts = fitted.parts(logits, text, evidence)
-        measured = np.maximum([scale_of_text, *parts.std(axis=0)[1:]], _FLOOR)
-        trusted = np.array([n_text / (n_text + _PRIOR), trust, trust])
+        measured = np.maximum([scale_of_text, *parts.std(axis=0)[1:]], FLOOR)
+        trusted = np.array([n_text / (n_text + PRIOR), trust, trust])
         scales = np.exp(trusted * np.log(measured) + (1 - trusted) * np.log(_SCALES))
         centres = np.array([centre_of_text, *parts.mean(axis=0)[1:]])
         fitted = replace(fitted, centres=centres, scales=scales)
@@ -293,9 +293,9 @@ def _weigh(
         both = posterior[0] * logits + posterior[1] * evidence
         measured = np.array([information(evidence, labels), information(both, labels)])
         shares[1:] = trust * measured + (1 - trust) * shares[1:]
-    odds = np.sqrt(shares / (1 - shares))
-    largest = odds[:2].max()
-    return posterior, np.array([*odds[:2] / largest, shares[2] / 2] if largest > 0 else [0.0, 1.0, 0.0])
+    counts = odds(shares[:2])
+    largest = counts.max()
+    return posterior, np.array([*counts / largest, shares[2] / 2] if largest > 0 else [0.0, 1.0, 0.0])
 
 
 def _neutral(evidence: np.ndarray, y: np.ndarray) -> float:

@@ -6,6 +6,9 @@ import numpy as np
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import log_softmax
 
+FLOOR = 0.05  # nats; the smallest scale: below it, rounding would count
+PRIOR = 5  # images that a value without any image counts for, beside those that are cross-fitted
+
 
 def information(logits: np.ndarray, y: np.ndarray) -> float:
     """Share of the labels' entropy that logits explain at their best temperature: 0 nothing, 1 all.
@@ -31,6 +34,11 @@ def information(logits: np.ndarray, y: np.ndarray) -> float:
 
     best = minimize_scalar(loss, bounds=(-6, 4), method="bounded").fun
     return float(np.clip(1 - best / entropy, 0, 0.99))
+
+
+def odds(shares: np.ndarray) -> np.ndarray:
+    """What parts that know such `shares` of the labels count for, up to a factor."""
+    return np.sqrt(shares / (1 - shares))
 
 
 def posterior_weights(text: np.ndarray, images: np.ndarray, y: np.ndarray) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Why a detector answers so, what prompts mean, names for the unknown: functions on any detector."""
+"""Why a detector answers so, what prompts mean, names for the unknown, wrong labels: of any detector."""
 
 from .._utils import attach
 
@@ -6,10 +6,12 @@ __all__ = [
     "Explanations",
     "NearestWords",
     "Suggestions",
+    "Suspicions",
     "explain",
     "nearest_words",
     "suggest_classes",
     "summary",
+    "suspicious_labels",
 ]
 
 __getattr__, __dir__ = attach(
@@ -18,9 +20,11 @@ __getattr__, __dir__ = attach(
         "Explanations": "_tables",
         "NearestWords": "_tables",
         "Suggestions": "_tables",
+        "Suspicions": "_suspicions",
         "explain": "_explain",
         "nearest_words": "_nearest_words",
         "suggest_classes": "_suggest",
         "summary": "_summary",
+        "suspicious_labels": "_suspicious",
     },
 )

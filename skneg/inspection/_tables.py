@@ -202,15 +202,7 @@ class Explanations:
 
     def _repr_html_(self) -> str:
         """The table with pictures, as notebooks show it."""
-        columns = self._columns()
-        rows = [[escape(cell) for cell in row] for row in zip(*columns.values(), strict=True)]
-        for row, picture in zip(rows, self[:_SHOWN].pictures(64), strict=True):
-            row[0] += f'<br><img src="{picture}" alt="">' if picture else ""
-        head = "".join(f"<th>{escape(title)}</th>" for title in columns)
-        body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
-        hidden = len(self) - len(rows)
-        more = f"<p>... and {hidden} more; see to_dict() or to_frame()</p>" if hidden else ""
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
+        return _html(self._columns(), self[:_SHOWN].pictures(64), len(self))
 
     __repr__ = __str__
 
@@ -374,6 +366,18 @@ def _table(columns: Mapping[str, Sequence[str]], total: int) -> str:
     ]
     hidden = total - len(rows) + 1
     return "\n".join([*lines, f"... and {hidden} more; see to_dict() or to_frame()"] if hidden else lines)
+
+
+def _html(columns: Mapping[str, Sequence[str]], pictures: Sequence[str], total: int) -> str:
+    """The same for notebooks, with a picture in the first cell of each row."""
+    rows = [[escape(cell) for cell in row] for row in zip(*columns.values(), strict=True)]
+    for row, picture in zip(rows, pictures, strict=True):
+        row[0] += f'<br><img src="{picture}" alt="">' if picture else ""
+    head = "".join(f"<th>{escape(title)}</th>" for title in columns)
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    hidden = total - len(rows)
+    more = f"<p>... and {hidden} more; see to_dict() or to_frame()</p>" if hidden else ""
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
 
 
 def _frame(columns: dict[str, Any]) -> Any:

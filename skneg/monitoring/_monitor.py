@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import numpy as np
 from scipy.stats import binomtest
 
 from .._forks import ForkLock
-from .._utils import check_at_least, check_between
+from .._utils import check_at_least, check_between, check_kind
 from ..errors import InputError
 from ..inspection._explain import one_detector
 from ..inspection._tables import _frame
@@ -219,14 +220,38 @@ class DriftMonitor:
                 }
             )
 
-    def to_prometheus(self, prefix: str = "skneg") -> str:
-        """The counts, the evidence and the alarm in the text format of Prometheus."""
+    def to_prometheus(self, prefix: str = "skneg", last: int = 1000) -> str:
+        """Counts, the share of rejected images, the evidence and the alarm in Prometheus' text format 0.0.4.
+
+        Parameters
+        ----------
+        prefix : str, default="skneg"
+            Of the names.
+        last : int, default=1000
+            Of so many last images is the share, with its interval; see `share_rejected`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skneg import KNNDetector
+        >>> rng = np.random.default_rng(0)
+        >>> detector = KNNDetector().fit(rng.normal(size=(40, 8)), ["good"] * 40)
+        >>> DriftMonitor(detector).to_prometheus().splitlines()[2]
+        'skneg_images_total 0'
+        """
+        check_kind("prefix", prefix, str)
+        if not re.fullmatch("[a-zA-Z_:][a-zA-Z0-9_:]*", prefix):
+            raise InputError(f"prefix={prefix!r} must be letters, digits and underscores, no digit first.")
         with self._lock.held():
             counts = len(self._scores), int((self.decisions_ < 0).sum())
+            share, low, high = self.share_rejected(last)
             evidence, alarm = self._martingale.log_evidence, int(self.alarm_ is not None)
-        figures = {
+        figures: dict[str, tuple[str, str, float]] = {
             "images_total": ("counter", "Images answered", counts[0]),
             "rejected_total": ("counter", "Images rejected as unknown", counts[1]),
+            "rejected_share": ("gauge", f"Share rejected of the last {last} images", share),
+            "rejected_share_low": ("gauge", "Its 95 % interval from", low),
+            "rejected_share_high": ("gauge", "Its 95 % interval to", high),
             "drift_log_evidence": ("gauge", "Logarithm of the evidence that images have changed", evidence),
             "drift_alarm": ("gauge", "1 once images have changed", alarm),
         }
@@ -235,7 +260,7 @@ class DriftMonitor:
             lines += [
                 f"# HELP {prefix}_{name} {told}.",
                 f"# TYPE {prefix}_{name} {kind}",
-                f"{prefix}_{name} {value}",
+                f"{prefix}_{name} {'NaN' if np.isnan(value) else value}",
             ]
         return "\n".join(lines) + "\n"
 

@@ -11,23 +11,25 @@ from typing import Any
 
 import numpy as np
 
-from ..adaptation import TANL, AdaNeg, CLIPScope, NearestUnknown
+from ..adaptation import TANL, TINS, AdaNeg, CLIPScope, NearestUnknown
 from ..bank import TextBank
 from ..errors import PersistenceError
-from ..evidence import CrossFitted, ImageEvidence, JointScore
+from ..evidence import CrossFitted, ImageEvidence, JointScore, PairedEvidence
 from ..images import CaptionedImages
 from ..prompts.recipe import CoOpRecipe, PromptRecipe
 from ..words import Words
 
 # Objects that parameters hold, by their constructor parameters.
 _SETTINGS = {
-    cls.__name__: cls for cls in (CoOpRecipe, PromptRecipe, Words, NearestUnknown, TANL, AdaNeg, CLIPScope)
+    cls.__name__: cls
+    for cls in (CoOpRecipe, PromptRecipe, Words, NearestUnknown, TANL, AdaNeg, CLIPScope, TINS)
 }
 
 # Parts of a fitted state, by their fields.
 _PARTS: dict[str, Any] = {
     "bank": TextBank,
     "image_evidence": ImageEvidence,
+    "paired_evidence": PairedEvidence,
     "joint_score": JointScore,
     "cross_fitted": CrossFitted,
 }

@@ -8,6 +8,7 @@ __all__ = [
     "PromptRecipe",
     "context_from_text",
     "encode_prompts",
+    "invert_images",
     "train_no_encoder",
     "train_prompts",
 ]
@@ -20,6 +21,7 @@ __getattr__, __dir__ = attach(
         "PromptRecipe": "recipe",
         "context_from_text": "encoding",
         "encode_prompts": "encoding",
+        "invert_images": "inversion",
         "train_no_encoder": "no_training",
         "train_prompts": "training",
     },

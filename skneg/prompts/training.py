@@ -20,6 +20,7 @@ from sklearn.base import clone
 
 from .._progress import progress_bar
 from ..backbone import TextTower
+from ..backbone._pair import of_text_alone
 from ..errors import InputError, SknegError
 from .encoding import PromptEncoder, context_from_text
 from .objective import Objective
@@ -94,6 +95,7 @@ def train_prompts(
     InputError, VocabularyError
         If the recipe or a name does not fit the tower.
     """
+    text_tower, embeddings, anchors, words = of_text_alone(text_tower, embeddings, anchors, words)
     generator = torch.Generator().manual_seed(seed)
     positive = initial_context(text_tower, recipe, generator)
     if start is not None:

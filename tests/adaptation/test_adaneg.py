@@ -5,7 +5,7 @@ import pytest
 
 from skneg import TextBank
 from skneg._state import FittedState
-from skneg.adaptation import AdaNeg, Known
+from skneg.adaptation import AdaNeg, Static
 from skneg.errors import InputError
 from skneg.vocabulary import Vocabulary
 
@@ -17,7 +17,7 @@ STATE = FittedState(
     {},
     {"text_bank_": TextBank(EYE[:2], EYE[2:])},
 )
-KNOWN = Known(EYE, np.arange(4.0))
+STATIC = Static(None, STATE, EYE, np.arange(4.0), np.zeros(4, dtype=int))
 
 
 def unit(*rows):
@@ -32,9 +32,9 @@ def share(cosines, temperature):
 
 def test_confident_images_join_their_label_and_move_its_proxy():
     adaptation = AdaNeg(n_groups=1, temperature=0.1)
-    memory = adaptation.start(STATE, KNOWN, 0)
+    memory = adaptation.start(STATIC, 0)
     sure, unsure, strange = unit([3, 0, 0, 1]), unit([1, 0, 1, 0]), unit([0, 1, 0, 3])
-    memory = adaptation.move(STATE, KNOWN, memory, np.concatenate([sure, unsure, strange]), np.zeros(3))
+    memory = adaptation.move(STATIC, memory, np.concatenate([sure, unsure, strange]), np.zeros(3))
     word = 2 + int(np.flatnonzero(memory["order"] == 1)[0])
     assert memory["labels"].tolist() == [0, word]
     np.testing.assert_array_equal(memory["images"], np.concatenate([sure, strange]))
@@ -44,14 +44,14 @@ def test_confident_images_join_their_label_and_move_its_proxy():
     proxies[3] += strange[0]
     proxies /= np.linalg.norm(proxies, axis=1, keepdims=True)
     expected = share(z[0] @ proxies.T, 0.1) + 0.1 * share(z[0], 0.1)
-    np.testing.assert_allclose(adaptation.score(STATE, memory, z, np.zeros(1)), expected, rtol=1e-5)
+    np.testing.assert_allclose(adaptation.score(STATIC, memory, z, np.zeros(1)), expected, rtol=1e-5)
 
 
 def test_in_a_full_label_the_largest_entropy_gives_way():
     adaptation = AdaNeg(n_images=1, n_groups=1, temperature=0.3, gap=0.0)
-    memory = adaptation.start(STATE, KNOWN, 0)
+    memory = adaptation.start(STATIC, 0)
     images = unit([3, 1, 0, 0], [9, 1, 0, 0], [5, 1, 0, 0])
-    memory = adaptation.move(STATE, KNOWN, memory, images, np.zeros(3))
+    memory = adaptation.move(STATIC, memory, images, np.zeros(3))
     np.testing.assert_array_equal(memory["images"], images[1:2])
 
 

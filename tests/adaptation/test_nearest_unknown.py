@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skneg.adaptation import Known, NearestUnknown
+from skneg.adaptation import NearestUnknown, Static
 from skneg.adaptation._nearest_unknown import _largest_found, _nearest
 
 
@@ -11,7 +11,12 @@ def unit(*rows):
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
 
-KNOWN = Known(unit([1, 0, 0], [1, 0.2, 0], [1, 0, 0.3], [1, 0.1, 0.1]), np.array([1.0, 2.0, 4.0, 3.0]))
+def static(scores):
+    images = unit([1, 0, 0], [1, 0.2, 0], [1, 0, 0.3], [1, 0.1, 0.1])
+    return Static(None, None, images, np.array(scores), np.zeros(4, dtype=int))
+
+
+KNOWN = static([1.0, 2.0, 4.0, 3.0])
 
 
 def test_benjamini_and_hochbergs_rule():
@@ -31,12 +36,12 @@ def test_copies_do_not_count_as_neighbours_of_a_known_image():
 
 def test_scores_by_hand():
     adaptation = NearestUnknown(share=0.9)
-    memory = adaptation.start(None, KNOWN, 0)
+    memory = adaptation.start(KNOWN, 0)
     Z = unit([0, 1, 0], [0, 0, 1])
-    assert adaptation.score(None, memory, Z, np.array([1.0, 2.0])).tolist() == [1.0, 2.0]
-    assert adaptation.score_known(None, KNOWN, memory) is KNOWN.scores
+    assert adaptation.score(KNOWN, memory, Z, np.array([1.0, 2.0])).tolist() == [1.0, 2.0]
+    assert adaptation.score_known(KNOWN, memory) is KNOWN.scores
     # Both have p = 1 / 5; (2 of 2) .9 >= .2, so both are kept.
-    memory = adaptation.move(None, KNOWN, memory, Z, np.array([0.0, -1.0]))
+    memory = adaptation.move(KNOWN, memory, Z, np.array([0.0, -1.0]))
     assert len(memory["kept"]) == 2
     cosines = KNOWN.embeddings @ KNOWN.embeddings.T
     np.fill_diagonal(cosines, -1)
@@ -44,22 +49,22 @@ def test_scores_by_hand():
     new = unit([0.1, 1, 0])
     difference = (new @ KNOWN.embeddings.T).max() - (new @ Z.T).max()
     D = (difference - of_known.mean()) / of_known.std()
-    expected = 2.0 - KNOWN.scores.std() * 2 / (2 + 5) * np.log1p(np.exp(-D))
-    np.testing.assert_allclose(adaptation.score(None, memory, new, np.array([2.0])), expected, rtol=1e-5)
+    expected = 2.0 - KNOWN.scores.std() * 2 / (2 + 20) * np.log1p(np.exp(-D))
+    np.testing.assert_allclose(adaptation.score(KNOWN, memory, new, np.array([2.0])), expected, rtol=1e-5)
     own = (of_known - of_known.mean()) / of_known.std()
-    expected = KNOWN.scores - KNOWN.scores.std() * 2 / 7 * np.log1p(np.exp(-own))
-    np.testing.assert_allclose(adaptation.score_known(None, KNOWN, memory), expected, rtol=1e-5)
+    expected = KNOWN.scores - KNOWN.scores.std() * 2 / 22 * np.log1p(np.exp(-own))
+    np.testing.assert_allclose(adaptation.score_known(KNOWN, memory), expected, rtol=1e-5)
 
 
 def test_images_that_look_known_are_not_kept_and_old_ones_are_forgotten():
     adaptation = NearestUnknown(memory_size=3)
-    memory = adaptation.start(None, KNOWN, 0)
-    many = Known(KNOWN.embeddings, np.arange(100.0))
-    memory = adaptation.move(None, many, memory, unit([1, 0, 0], [0, 1, 0]), np.array([50.0, -1.0]))
+    memory = adaptation.start(KNOWN, 0)
+    many = static(np.arange(100.0))
+    memory = adaptation.move(many, memory, unit([1, 0, 0], [0, 1, 0]), np.array([50.0, -1.0]))
     np.testing.assert_array_equal(memory["kept"], unit([0, 1, 0]))
-    later = adaptation.move(None, many, memory, unit([1, 0, 0.1], [1, 0, 0.2]), np.array([70.0, 80.0]))
+    later = adaptation.move(many, memory, unit([1, 0, 0.1], [1, 0, 0.2]), np.array([70.0, 80.0]))
     assert len(later["images"]) == 3
     assert len(later["kept"]) == 1  # the one that was unknown is still among the last three
-    later = adaptation.move(None, many, later, unit([1, 0, 0.1], [1, 0, 0.2]), np.array([70.0, 80.0]))
+    later = adaptation.move(many, later, unit([1, 0, 0.1], [1, 0, 0.2]), np.array([70.0, 80.0]))
     assert len(later["kept"]) == 0
     assert len(memory["images"]) == 2  # a memory that was is not changed

@@ -13,11 +13,12 @@ from huggingface_hub import constants
 from sklearn.utils.fixes import parse_version
 
 from skneg.backbone import _loading, embedding_width, load_backbone
-from skneg.backbone._download import _weights
+from skneg.backbone._download import hub_files
 from skneg.backbone._tiny import TINY_FOLDER
 from skneg.errors import BackboneError
 
 from .test_config import changed
+from .test_timm import saved
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
@@ -32,8 +33,9 @@ class Hub(BaseHTTPRequestHandler):
         self.answer(with_body=True)
 
     def answer(self, with_body):
-        file = TINY_FOLDER / self.path.rpartition("/")[2]
-        revisions = (f"/someone/tiny/resolve/{revision}/" for revision in ("main", "0" * 40))
+        file = self.server.folder / self.path.rpartition("/")[2]
+        owned = ("tiny", "other") if self.server.instead else ("tiny",)
+        revisions = (f"/someone/{name}/resolve/{r}/" for name in owned for r in ("main", "0" * 40))
         is_known = self.path.startswith(tuple(revisions)) and file.is_file()
         body = self.server.instead.get(file.name, file.read_bytes()) if is_known else b""
         first = int((re.findall(r"bytes=(\d+)-", self.headers.get("Range", "")) or ["0"])[0])
@@ -60,7 +62,7 @@ class Hub(BaseHTTPRequestHandler):
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    server.drops, server.ranges, server.instead = False, [], {}
+    server.drops, server.ranges, server.instead, server.folder = False, [], {}, TINY_FOLDER
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{server.server_port}"
     monkeypatch.setattr(constants, "ENDPOINT", address)
@@ -93,6 +95,22 @@ def test_a_configuration_of_the_hub_is_refused_before_weights_are_fetched(hub):
         with pytest.raises(BackboneError, match="trust_remote_code is not allowed"):
             load("hf-hub:someone/tiny")
     assert {name for name, _ in hub.ranges} == {"open_clip_config.json"}
+
+
+def test_a_model_of_timm_comes_from_the_hub_as_from_a_folder(hub, tmp_path, caplog):
+    hub.folder = saved(tmp_path / "theirs")
+    backbone = load_backbone("timm:hf-hub:someone/tiny", device="cpu")
+    assert backbone.weights_sha256 == load_backbone(f"timm:local-dir:{hub.folder}").weights_sha256
+    assert embedding_width("timm:hf-hub:someone/tiny") == 64
+    assert "Downloading model.safetensors of someone/tiny" in caplog.text
+    assert {name for name, _ in hub.ranges} == {"config.json", "model.safetensors"}
+    hub.instead = {"config.json": b'{"architecture": "test_vit", "model_args": {"checkpoint_path": "x"}}'}
+    hub.ranges.clear()
+    with pytest.raises(BackboneError, match="checkpoint_path is not allowed"):
+        load_backbone("timm:hf-hub:someone/other")
+    with pytest.raises(BackboneError, match="'timm:test_vit.r160_in1k' could not be loaded"):
+        load_backbone("timm:test_vit.r160_in1k")  # which this hub does not have
+    assert "model.safetensors" not in {name for name, _ in hub.ranges}
 
 
 @pytest.mark.skipif(parse_version(version("huggingface_hub")) < parse_version("1.20"), reason="it gives up")
@@ -137,5 +155,5 @@ def test_a_hub_that_does_not_answer_fails_within_ten_seconds(hub, monkeypatch):
     ],
 )
 def test_weights_lie_where_open_clip_looks_for_them(model, pretrained, repository, first):
-    found, names = _weights(model, pretrained)
+    found, names = hub_files(model, pretrained)
     assert (found, names[0]) == (repository, first)

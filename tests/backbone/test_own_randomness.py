@@ -1,6 +1,6 @@
 import torch
 
-from skneg.backbone._own_randomness import OwnRandomness
+from skneg.backbone._own_randomness import NothingDrawn, OwnRandomness
 
 
 def built():
@@ -28,3 +28,17 @@ def test_a_generator_that_is_given_is_used():
     with OwnRandomness():
         given = torch.randn(3, generator=torch.Generator().manual_seed(5))
     assert torch.equal(given, torch.randn(3, generator=torch.Generator().manual_seed(5)))
+
+
+def test_a_weight_that_would_be_drawn_is_nan_until_it_is_read():
+    before = torch.random.get_rng_state()
+    with OwnRandomness(), NothingDrawn():
+        layer, norm = torch.nn.Linear(4, 3), torch.nn.LayerNorm(3)
+        flags = torch.zeros(4, dtype=torch.bool).bernoulli_(1.0)
+    assert bool(torch.isnan(layer.weight).all())
+    assert bool(torch.isnan(layer.bias).all())
+    assert bool((norm.weight == 1).all())  # the same in every model
+    assert bool(flags.all())
+    assert torch.equal(torch.random.get_rng_state(), before)
+    layer.load_state_dict({"weight": torch.ones(3, 4), "bias": torch.zeros(3)})
+    assert bool((layer(torch.ones(4)) == 4).all())

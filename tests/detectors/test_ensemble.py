@@ -8,7 +8,16 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from skneg import CalibrationWarning, EnergyDetector, MaxLogitDetector, MCMDetector, MSPDetector, SknegError
+import skneg
+from skneg import (
+    CalibrationWarning,
+    EnergyDetector,
+    KNNDetector,
+    MaxLogitDetector,
+    MCMDetector,
+    MSPDetector,
+    SknegError,
+)
 from skneg.detectors._ensemble import ScoreEnsemble
 from skneg.detectors._members import combine
 from skneg.detectors._zoc import ZOCDetector
@@ -16,6 +25,7 @@ from skneg.errors import InputError, InputTypeError, VocabularyError
 from skneg.metrics import auroc
 from skneg.threshold import relative_ranks
 
+from ..backbone.test_timm import saved
 from ..conftest import KNOWN, STRANGE
 
 KINDS = (MCMDetector, MSPDetector, EnergyDetector)
@@ -298,3 +308,21 @@ class TestBadInput:
         with pytest.raises(InputError, match="120 images, 119 labels"):
             ensemble.fit(embedded[0], embedded[1][:-1])
         assert vars(ensemble) == state
+
+
+def test_members_of_two_models_see_the_same_images(scenes, strange_scenes, tmp_path):
+    model = f"timm:local-dir:{saved(tmp_path / 'model', 'test_convnext')}"
+    X, y = scenes[0][:90], scenes[1][:90]
+    both = ScoreEnsemble([MCMDetector(model="skneg-tiny"), KNNDetector(model=model, random_state=0)])
+    both.fit(X, y)
+    assert [member.backbone_ for member in both.detectors_] == ["skneg-tiny", model]
+    assert both._all_used
+    p = both.p_values(X)
+    np.testing.assert_array_equal(p <= both.contamination, both.predict(X) == "unknown")
+    expected = both.score_samples(strange_scenes[:9])
+    alone = [member.p_values(strange_scenes[:9]) for member in both.detectors_]
+    np.testing.assert_allclose(expected, np.mean(alone, axis=0))
+    both.save(tmp_path / "both.skneg")
+    np.testing.assert_array_equal(
+        skneg.load(tmp_path / "both.skneg").score_samples(strange_scenes[:9]), expected
+    )

@@ -16,9 +16,11 @@ import skneg
 from skneg import CalibrationWarning, CLIPImageEncoder, MCMDetector, NegPromptDetector, SknegError, Words
 from skneg.datasets import make_scenes
 from skneg.errors import ImageError, InputError, VocabularyError
+from skneg.evidence import PairedEvidence
 from skneg.metrics import auroc
 from skneg.prompts import encode_prompts
 
+from ..backbone.test_timm import saved
 from ..conftest import KNOWN, STRANGE, with_recipe
 
 
@@ -588,3 +590,64 @@ class TestBadInput:
     def test_a_name_shared_by_unknown_label_is_refused(self, embedded):
         with pytest.raises(VocabularyError, match="unknown_label='star'"):
             quick(unknown_label="star").fit(*embedded, class_names=KNOWN)
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    return f"skneg-tiny+timm:local-dir:{saved(tmp_path_factory.mktemp('two') / 'model')}"
+
+
+@pytest.fixture(scope="module")
+def joined(pair, scenes):
+    return quick(model=pair, words=["circle", "cloud"]).fit(*scenes)
+
+
+class TestTwoModels:
+    """Words and one image part from CLIP, the other image part from a model of timm."""
+
+    def test_each_has_its_own_evidence_and_a_blind_one_counts_for_little(self, joined):
+        images = joined.joint_score_.images
+        assert isinstance(images, PairedEvidence)
+        assert (len(images.first.centre), len(images.second.centre)) == (128, 64)
+        assert images.weights[0] > 0.7  # the other is random
+
+    def test_the_text_part_is_clip_s(self, joined, scenes, embedded, strange_scenes):
+        alone = quick(words=["circle", "cloud"]).fit(*scenes)
+        state, Z = joined._see(strange_scenes)
+        _, of_clip = alone._see(strange_scenes)
+        ours, logits, _ = joined._parts(state, Z)
+        expected, logits_of_clip, _ = alone._parts(alone._state, of_clip)
+        np.testing.assert_allclose(ours[:, 0], expected[:, 0], rtol=1e-3, atol=1e-3)
+        np.testing.assert_allclose(logits, logits_of_clip, rtol=1e-3, atol=1e-3)
+
+    def test_it_keeps_the_promises_of_any_detector(self, joined, scenes, strange_scenes, tmp_path):
+        X, y = scenes
+        assert (joined.predict(X) == y).mean() > 0.8
+        assert auroc(joined.score_samples(X), joined.score_samples(strange_scenes)) > 0.9
+        assert (joined.predict(X) == "unknown").mean() <= 0.1
+        p = joined.p_values(X)
+        np.testing.assert_array_equal(p <= joined.contamination, joined.decision_function(X) < 0)
+        joined.save(tmp_path / "a.skneg")
+        again = skneg.load(tmp_path / "a.skneg")
+        for one, other in ((again, joined), (pickle.loads(pickle.dumps(joined)), joined)):
+            np.testing.assert_array_equal(one.score_samples(X[:9]), other.score_samples(X[:9]))
+        assert len(joined.explain(strange_scenes[:3])) == 3
+        assert "skneg-tiny+timm" in joined.summary()
+
+    def test_images_of_new_classes_go_into_both(self, joined, strange_scenes):
+        moved = copy.deepcopy(joined)
+        labels = np.array(["fish", "ladder", "crown", "tree"] * 2)
+        moved.set_vocabulary([*KNOWN, *labels[:4]], strange_scenes[:8], labels)
+        images = moved.joint_score_.images
+        assert images.first.counts.tolist() == images.second.counts.tolist() == [20] * 6 + [2] * 4
+
+    def test_embeddings_side_by_side_are_taken_too(self, joined, pair, scenes):
+        Z = CLIPImageEncoder(model=pair).transform(scenes[0])
+        of_rows = quick(model=pair, words=["circle", "cloud"]).fit(Z, scenes[1])
+        np.testing.assert_array_equal(of_rows.score_samples(Z), joined.score_samples(scenes[0]))
+        images_alone = quick(model=pair, evidence="images").fit(Z, scenes[1])
+        assert isinstance(images_alone.joint_score_.images, PairedEvidence)
+        with pytest.raises(InputError, match="128 columns.*192 dimensions"):
+            quick(model=pair).fit(Z[:, :128], scenes[1])
+        with pytest.raises(InputError, match="two models have 128 and 64 columns, X has 100"):
+            quick(model=pair, evidence="images").fit(Z[:, :100], scenes[1])

@@ -1,5 +1,6 @@
 import copy
 import pickle
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -133,6 +134,49 @@ def test_tables_for_people_and_for_prometheus(detector, streams):
     assert "mine_drift_alarm 1" in lines
     assert "# TYPE mine_rejected_total counter" in lines
     assert f"mine_drift_log_evidence {monitor.log_evidence_[-1]}" in lines
+    share, low, high = monitor.share_rejected(last=20)
+    lines = monitor.to_prometheus(last=20).splitlines()
+    for name, value in (("", share), ("_low", low), ("_high", high)):
+        assert f"skneg_rejected_share{name} {value}" in lines
+
+
+@pytest.mark.parametrize("n", [0, 60])
+def test_the_text_is_in_the_format_of_prometheus(n, detector, streams):
+    """Each figure: one HELP and one TYPE before one value, as the exposition format 0.0.4 says."""
+    text = DriftMonitor(detector).update_scores(detector.score_samples(streams[1])[:n]).to_prometheus("a:b")
+    assert text.endswith("\n")
+    lines = text.splitlines()
+    assert len(lines) == 21
+    for help_line, type_line, value_line in zip(*[iter(lines)] * 3, strict=True):
+        name = re.fullmatch(r"# HELP (a:b_[a-z_]+) [^\\\n]+", help_line).group(1)
+        kind = re.fullmatch(rf"# TYPE {name} (counter|gauge)", type_line).group(1)
+        assert (kind == "counter") == name.endswith("_total")
+        value = re.fullmatch(rf"{name} (-?[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?|NaN|[+-]Inf)", value_line).group(1)
+        assert float(value) >= 0 or kind == "gauge"
+    assert ("a:b_rejected_share NaN" in lines) == (n == 0)
+    for prefix, error in (("7up", InputError), ("a b", InputError), ("", InputError), (5, InputTypeError)):
+        with pytest.raises(error, match="prefix"):
+            DriftMonitor(detector).to_prometheus(prefix)
+
+
+def test_a_fifth_of_unknown_images_gives_an_alarm_and_clean_streams_hardly_ever_do():
+    rng = np.random.default_rng(0)
+
+    def drawn(n, axis):
+        return rng.normal(size=(n, 8)) * 0.3 + np.eye(8)[axis]
+
+    detector = KNNDetector().fit(drawn(100, 0), ["known"] * 100)
+    monitor = DriftMonitor(detector, false_alarm=0.05)
+    false = 0
+    for _ in range(200):  # the promise is about the images that set the threshold and the stream together
+        detector.calibrate(drawn(100, 0), ["known"] * 100)
+        false += monitor.reset().update_scores(detector.score_samples(drawn(100, 0))).alarm_ is not None
+    assert false <= 0.05 * 200
+    detector.calibrate(drawn(500, 0), ["known"] * 500)
+    for seed in range(20):
+        mixed = np.concatenate([drawn(240, 0), drawn(60, 1)])
+        monitor = DriftMonitor(detector, random_state=seed)
+        assert monitor.update_scores(detector.score_samples(rng.permutation(mixed))).alarm_ is not None
 
 
 def test_many_threads_lose_no_image(detector, streams):
