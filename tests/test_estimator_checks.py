@@ -247,7 +247,7 @@ def test_no_tag_hides_the_encoder_from_checks():
 
 def test_every_estimator_is_checked_and_the_tables_are_of_them():
     checked = {type(estimator).__name__ for estimator in CLASSIFIERS}
-    assert checked == {STAND_INS.get(name, name) for name in NAMES} | {"ScoreEnsemble"}
+    assert checked == {STAND_INS.get(name, name) for name in NAMES} | {"ScoreEnsemble", "StreamDetector"}
     assert len(CLASSIFIERS) == 36
     assert set(QUICK) <= set(NAMES)
 
