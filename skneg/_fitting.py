@@ -364,7 +364,7 @@ def _warn(message: str) -> None:
 
 def check_answers(detector: Any, state: FittedState) -> None:
     """Refuse a state whose parts do not fit together, by having it score one image that it has kept."""
-    if detector.needs == "pixels":
+    if detector.needs in ("pixels", "the text tower in predictions"):
         return  # its scores need the model, which is loaded when first needed
     kept = {len(value) for key, value in state.learned.items() if key.startswith("train_")}
     if len(kept) > 1:

@@ -80,6 +80,7 @@ _KINDS_OF_PARTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "confidences_": ("a vector of finite floats", lambda v: _is_floats(v, 1)),
     "words_": ("a list of strings", _is_texts),
     "negative_words_": ("a list of strings", _is_texts),
+    "dropped_words_": ("a list of strings", _is_texts),
     "outlier_names_": ("a list of strings", _is_texts),
     "trained_names_": ("a list of strings", _is_texts),
 }

@@ -16,6 +16,7 @@ import numpy as np
 from ._forks import cached_property
 from ._utils import as_float, check_between, finite, warn
 from .errors import CalibrationWarning, InputError
+from .images import CroppedImages
 
 _SHARE = 0.2  # of the training images that `calibration="holdout"` holds out
 
@@ -78,6 +79,8 @@ class Calibrator:
             If there are too few images and `whose` is None.
         """
         finite(scores)
+        if isinstance(images, CroppedImages):
+            images = images.embeddings  # their pixels are needed no more
         try:
             offset = conformal_offset(scores, contamination)
         except InputError:
