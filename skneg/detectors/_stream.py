@@ -38,9 +38,8 @@ _ADAPTATIONS: dict[str, type[Adaptation]] = {
 _SHOWN = ("classes_", "class_names_", "unknown_label_", "offset_", "n_features_in_", "feature_names_in_")
 _KNOWN = ("embeddings", "scores", "targets", "groups")  # parts of `Static` that a file holds
 _MOST_KNOWN = 5000  # known images that the moved score is measured on
-# Each stream's lock, made when first needed; a forked process begins without any.
 _locks: WeakKeyDictionary[StreamDetector, Any] = WeakKeyDictionary()
-_making_locks = ForkLock()
+_making_locks = ForkLock()  # each stream's is made when first needed; a forked process begins without any
 after_fork(_locks.clear)
 
 
