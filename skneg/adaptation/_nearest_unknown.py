@@ -34,8 +34,9 @@ class NearestUnknown(Adaptation):
     ----------
     weight : float, default=1.0
         What the comparison counts for, beside the static score.
-    share : float, default=0.5
-        Share of known images that is accepted among the kept ones, between 0 and 1.
+    share : float, default=0.65
+        Share of known images that is accepted among the kept ones, between 0 and 1. The rule counts as if
+        all images were known: where most are not, far fewer of the kept ones are.
     memory_size : int, default=1000
         Images of the stream that are remembered, the last ones.
 
@@ -54,7 +55,7 @@ class NearestUnknown(Adaptation):
     reference = "skneg (this package)"
     constant = ("known", "own", "spread")
 
-    def __init__(self, *, weight: float = 1.0, share: float = 0.5, memory_size: int = 1000) -> None:
+    def __init__(self, *, weight: float = 1.0, share: float = 0.65, memory_size: int = 1000) -> None:
         self.weight = weight
         self.share = share
         self.memory_size = memory_size

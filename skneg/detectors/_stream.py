@@ -64,8 +64,8 @@ class StreamDetector(ClassifierMixin, BaseEstimator):
     adaptation : {"nearest", "tanl", "adaneg", "clipscope", "tins"} or Adaptation, default="nearest"
         How the score moves: `skneg.adaptation.NearestUnknown`, `TANL`, `AdaNeg`, `CLIPScope` or `TINS`, by
         name with its defaults. All but the first need a detector with words.
-    move_every : int, default=16
-        Images after which the state moves. A memory moves more often with fewer, which takes longer.
+    move_every : int, default=4
+        Images after which the state moves. With more it moves less often, which takes less time.
     random_state : int, RandomState or None, default=None
         What the adaptation draws at random with. `fit` also uses it for the detector where that has a
         parameter of this name that is None.
@@ -106,7 +106,7 @@ class StreamDetector(ClassifierMixin, BaseEstimator):
         detector: OpenSetDetector,
         adaptation: str | Adaptation = "nearest",
         *,
-        move_every: int = 16,
+        move_every: int = 4,
         random_state: Any = None,
     ) -> None:
         self.detector = detector

@@ -59,7 +59,7 @@ def test_scores_by_hand():
 
 
 def test_images_that_look_known_are_not_kept_and_old_ones_are_forgotten():
-    adaptation = NearestUnknown(memory_size=3)
+    adaptation = NearestUnknown(memory_size=3, share=0.5)
     memory = adaptation.start(KNOWN, 0)
     many = static(np.arange(100.0))
     memory = adaptation.move(many, memory, unit([1, 0, 0], [0, 1, 0]), np.array([50.0, -1.0]))

@@ -59,7 +59,7 @@ def mixed(world):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_predictions_leave_the_state_alone_and_streams_move_it(world, mixed, kind):
-    stream = StreamDetector(static(world), kind, random_state=0)
+    stream = StreamDetector(static(world), kind, move_every=16, random_state=0)
     before = stream.score_samples(mixed[0])
     first = stream.state_
     stream.predict(mixed[0])
