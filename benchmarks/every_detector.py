@@ -91,14 +91,37 @@ def cases(options: argparse.Namespace, seed: int) -> Iterator[Case]:
 
 
 def fits(case: Case, seed: int) -> Iterator[tuple[int | None, Case]]:
-    """The case with fewer images of a class, and with all (None)."""
+    """The case with all images (None), and with fewer of a class where there are enough of them."""
+    yield None, case
     X, y = case.train
+    most = np.bincount(y).max()
     for shots in SHOTS:
-        if shots < np.bincount(y).max():
+        if most >= SHOTS[-1] and shots < most:
             order = np.random.RandomState(seed).permutation(len(y))
             rows = np.concatenate([order[y[order] == c][:shots] for c in np.unique(y)])  # some have fewer
             yield shots, case._replace(train=(X[rows], y[rows]))
-    yield None, case
+
+
+Job = tuple[int | None, int, str, Make, Case]
+
+
+def jobs(options: argparse.Namespace) -> Iterator[Job]:
+    """Number of images, seed, name, maker and case of each fit, the slow ones last."""
+    for seed in range(options.seeds):
+        for whole in cases(options, seed):
+            for shots, case in fits(whole, seed):
+                for name, make in detectors().items():
+                    if shots is None or name != "NegPrompt, text":
+                        yield shots, seed, name, make, case
+    if options.slow:
+        for case in cases(options, 0):
+            if case.name in SLOW:
+                for name, make, taken in slow(case, options.data):
+                    yield None, 0, name, make, taken
+
+
+def scores_file(out: Path, task: str, seed: int, detector: str) -> Path:
+    return out.with_suffix(".scores") / f"{task}, {seed}, {detector}.npz"
 
 
 def run(options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -106,26 +129,21 @@ def run(options: argparse.Namespace) -> list[dict[str, Any]]:
     if options.out.exists():
         lines = [json.loads(line) for line in options.out.read_text().splitlines()]
     done = {(line["task"], line["shots"], line["seed"], line["detector"]) for line in lines}
+    options.out.with_suffix(".scores").mkdir(exist_ok=True)
     with options.out.open("a") as out:
-        for seed in range(options.seeds):
-            for whole in cases(options, seed):
-                for shots, case in fits(whole, seed):
-                    some = [(name, make, case) for name, make in detectors().items()]
-                    if shots is None and seed == 0 and case.name in SLOW:
-                        some += slow(case, options.data)
-                    for name, make, taken in tqdm(some, desc=f"{case.name}, {shots or 'all'}, {seed}"):
-                        key = case.name, shots, seed, name
-                        trains = name in ("NegPrompt, text", "NegPrompt, both")
-                        if key in done or (trains and shots is not None):
-                            continue
-                        start = time.perf_counter()
-                        figures = measure(make(taken, seed), taken)
-                        line = dict(zip(("task", "shots", "seed", "detector"), key, strict=True))
-                        line |= {"most": int(np.bincount(case.train[1]).max()), "figures": figures}
-                        line["seconds"] = time.perf_counter() - start
-                        lines.append(line)
-                        out.write(json.dumps(line) + "\n")
-                        out.flush()
+        for shots, seed, name, make, case in tqdm(jobs(options)):
+            key = case.name, shots, seed, name
+            if key in done:
+                continue
+            start = time.perf_counter()
+            keep = scores_file(options.out, case.name, seed, name) if shots is None else None
+            figures = measure(make(case, seed), case, keep)
+            line = dict(zip(("task", "shots", "seed", "detector"), key, strict=True))
+            line |= {"most": int(np.bincount(case.train[1]).max()), "figures": figures}
+            line["seconds"] = time.perf_counter() - start
+            lines.append(line)
+            out.write(json.dumps(line) + "\n")
+            out.flush()
     return lines
 
 
@@ -215,6 +233,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--textiles", type=Path, metavar="FOLDER", help="as in evidence.py")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--slow", action="store_true", help="also the slow detectors, at the end")
     warnings.simplefilter("ignore")  # one image a class: each threshold is a guess and says so
     report(run(parser.parse_args()))
 
