@@ -119,7 +119,8 @@ def report(table: pd.DataFrame, scores_file: Callable[[str, int, str], Path], pi
         head(side, *values.index)
         spread = every.groupby(["detector", "task"])[side].std(ddof=0)
         for name in names:
-            row(name, *(f"{values.at[task, name]:.1f} ± {spread[name, task]:.1f}" for task in values.index))
+            cells = [(values.at[task, name], spread[name, task]) for task in values.index]
+            row(name, *(f"{mean:.1f} ± {deviation:.1f}" for mean, deviation in cells))
     shortfalls(sides, pairs)
     wins(sides, names)
     few(table, names)
@@ -154,13 +155,11 @@ def shortfalls(sides: dict[str, pd.DataFrame], pairs: Pairs) -> None:
 def wins(sides: dict[str, pd.DataFrame], names: list[str]) -> None:
     head("detector", f"at most {MARGIN} below the best of all")
     for name in names:
-        places = [
-            f"{task} ({side})"
-            for side, values in sides.items()
-            for task, cells in values.iterrows()
-            if cells.max() - cells[name] <= MARGIN
-        ]
-        row(name, "; ".join(places) or "-")
+        places = []
+        for side, values in sides.items():
+            close = values.index[values.max(axis=1) - values[name] <= MARGIN]
+            places += [f"{side}: {'; '.join(close)}"] * bool(len(close))
+        row(name, ". ".join(places) or "-")
 
 
 def few(table: pd.DataFrame, names: list[str]) -> None:
@@ -173,7 +172,7 @@ def few(table: pd.DataFrame, names: list[str]) -> None:
     near = near.dropna()
     tasks = list(dict.fromkeys(near.index.get_level_values("task")))
     seeds = some[some["task"].isin(tasks)].groupby(["task", "shots"])["seed"].nunique()
-    print("\nfew images, seeds:", dict(seeds))
+    print(f"\nfew images: {seeds.min()} to {seeds.max()} seeds")
     head(f"near, mean of {'; '.join(tasks)}", *map(str, shots))
     for name in names:
         if name in near.index:
@@ -181,8 +180,7 @@ def few(table: pd.DataFrame, names: list[str]) -> None:
     head("near: the default, best other", *map(str, shots))
     for task in tasks:
         cells = []
-        for one in near.xs(task, level="task").items():
-            values = one[1]
+        for _, values in near.xs(task, level="task").items():
             best = values.drop(DEFAULT).idxmax()
             cells.append(f"{values[DEFAULT]:.1f}, {values[best]:.1f} {best.removesuffix('Detector')}")
         row(task, *cells)
