@@ -18,8 +18,8 @@ EXAMPLES ?= 500
 demo: $(STAMP)  ## the main job on the shipped model: known from unknown images
 	$(BIN)/python examples/demo.py
 
-test: $(STAMP)  ## all tests but the slow ones
-	$(BIN)/python -m pytest
+test: $(STAMP)  ## all tests but the slow ones, in a process for each core
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-slow: $(STAMP)  ## the slow ones as well, but not those in a browser
 	$(BIN)/python -m pytest -m "not browser"

@@ -59,9 +59,17 @@ def pictures_of(rows: np.ndarray) -> np.ndarray:
     return np.stack([np.resize(row, (_SIZE, _SIZE, 3)) for row in grey])
 
 
-def words_of(images: list) -> list[list[str]]:
-    """Stands in for a caption model."""
-    return [["circle"] if np.asarray(image).mean() > 120 else ["square", "cube"] for image in images]
+class _WordsOf:
+    """Stands in for a caption model; a test is called by its `repr`, which has no address in it."""
+
+    def __call__(self, images: list) -> list[list[str]]:
+        return [["circle"] if np.asarray(image).mean() > 120 else ["square", "cube"] for image in images]
+
+    def __repr__(self) -> str:
+        return "words_of"
+
+
+words_of = _WordsOf()
 
 
 class _OnRows:

@@ -86,6 +86,10 @@ def ensemble(**parameters) -> ScoreEnsemble:
     return ScoreEnsemble(members, method="rank")
 
 
+def stream(**parameters) -> skneg.StreamDetector:
+    return skneg.StreamDetector(quick("MahalanobisDetector", **parameters), random_state=0)
+
+
 # What is expected to fail, and why; each failure is demanded, so that the table cannot outlive its reasons.
 INTEGERS = "2-D integers are refused: they may as well be pixels, embeddings are floats"
 KNOWN_OR_NOT = "decision_function is 1-D and says known or unknown, whatever the number of classes"
@@ -105,7 +109,11 @@ def expected_failures(estimator: BaseEstimator) -> dict[str, str]:
 
 
 # With `unknown_label=None` a detector never rejects, and is a classifier as scikit-learn knows them.
-CLASSIFIERS = [*(quick(name, unknown_label=None) for name in NAMES), ensemble(unknown_label=None)]
+CLASSIFIERS = [
+    *(quick(name, unknown_label=None) for name in NAMES),
+    ensemble(unknown_label=None),
+    stream(unknown_label=None),
+]
 ENCODER = EncoderOnRows()
 
 

@@ -25,17 +25,26 @@ def info(options: Any) -> None:
 
 def _lines(header: dict[str, Any]) -> dict[str, Any]:
     record = header["detector"]
+    kind = record["class"]
+    while inner := _held(record):
+        record, kind = inner, f"{kind} of {inner['class']}"
     attributes, backbone = record.get("attributes", {}), record.get("backbone") or {}
     names = attributes.get("class_names_") or []
     told = ", ".join(map(str, names[:8])) + (", ..." if len(names) > 8 else "")
     return {
-        "detector": record["class"],
+        "detector": kind,
         "model": backbone.get("name", "none"),
         "classes": f"{len(names)} ({told})" if names else "unknown",
         "contamination": _plain(record["parameters"].get("contamination")),
         "threshold": _plain(attributes.get("offset_")),
         "written by": f"skneg {header['versions']['skneg']}, format {header['format']}",
     }
+
+
+def _held(record: dict[str, Any]) -> dict[str, Any] | None:
+    """The detector that another holds, or the first of several; None where it holds none."""
+    attributes = record.get("attributes", {})
+    return attributes.get("detector_") or next(iter(attributes.get("detectors_", [])), None)
 
 
 def _plain(node: Any) -> Any:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
+from sklearn.base import clone
 
 from .._utils import finite
 from ..errors import PersistenceError
@@ -48,6 +49,7 @@ class Running:
 
     Attributes
     ----------
+    adaptation : Adaptation
     static : Static
     seed : int
     memory : mapping
@@ -62,6 +64,7 @@ class Running:
         A hash of all images in their order.
     """
 
+    adaptation: Adaptation
     static: Static
     seed: int
     memory: Mapping[str, Any]
@@ -75,30 +78,28 @@ class Running:
     @classmethod
     def begin(cls, adaptation: Adaptation, static: Static, seed: int) -> Self:
         """A stream that has not begun."""
-        first = cls(static, seed, adaptation.start(static, seed), static.embeddings[:0])
-        return first.measured(adaptation)
+        memory = adaptation.start(static, seed)
+        return cls(clone(adaptation), static, seed, memory, static.embeddings[:0]).measured()
 
-    def measured(self, adaptation: Adaptation) -> Self:
+    def measured(self) -> Self:
         """With the shift that keeps as many known images below the threshold as before any move."""
-        scores = adaptation.score_known(self.static, dict(self.memory))
+        scores = self.adaptation.score_known(self.static, dict(self.memory))
         ordered, before = np.sort(finite(scores)), np.sort(self.static.scores)
         place = min(int((before < self.static.state.offset_).sum()), len(before) - 1)
         shift = float(before[place] - ordered[place])
         return replace(self, shift=shift, reference=ordered + shift)
 
-    def score(self, adaptation: Adaptation, Z: np.ndarray, s: np.ndarray) -> np.ndarray:
+    def score(self, Z: np.ndarray, s: np.ndarray) -> np.ndarray:
         """Moved scores (n,) of embeddings with static scores s."""
-        return finite(adaptation.score(self.static, dict(self.memory), Z, s) + self.shift)
+        return finite(self.adaptation.score(self.static, dict(self.memory), Z, s) + self.shift)
 
-    def after(
-        self, adaptation: Adaptation, Z: np.ndarray, s: np.ndarray, every: int
-    ) -> tuple[np.ndarray, Self]:
+    def after(self, Z: np.ndarray, s: np.ndarray, every: int) -> tuple[np.ndarray, Self]:
         """Scores (n,) of embeddings in their order, and the stream after them, moved each `every`."""
         now, scores, done = self, [], 0
         while done < len(Z):
             step = slice(done, done + max(1, every - len(now.waiting)))
             block, own = Z[step], s[step]
-            scores.append(now.score(adaptation, block, own))
+            scores.append(now.score(block, own))
             order = bytes.fromhex(now.order)
             for row in block:  # one at a time: the hash must not tell how a stream was cut
                 order = hashlib.sha256(order + np.ascontiguousarray(row).tobytes()).digest()
@@ -107,9 +108,9 @@ class Running:
             n_seen, done = now.n_seen + len(block), done + len(block)
             now = replace(now, waiting=waiting, waiting_scores=theirs, n_seen=n_seen, order=order.hex())
             if len(waiting) >= every:
-                memory = adaptation.move(now.static, dict(now.memory), waiting, theirs)
+                memory = now.adaptation.move(now.static, dict(now.memory), waiting, theirs)
                 now = replace(now, memory=memory, waiting=waiting[:0], waiting_scores=theirs[:0])
-                now = now.measured(adaptation)
+                now = now.measured()
         return np.concatenate(scores), now
 
     def shown(self) -> StreamState:
@@ -121,13 +122,13 @@ class Running:
         """What tells it from others of the same detector, for a file."""
         return {name: dict(self.memory) if name == "memory" else getattr(self, name) for name in _PARTS}
 
-    def restored(self, values: Any, adaptation: Adaptation, every: int) -> Self:
+    def restored(self, values: Any, every: int) -> Self:
         """The stream that `as_values` came from, if this is it before it began; else an error."""
         if not fields_fit(values, self.as_values()) or not fields_fit(values["memory"], self.memory):
             raise PersistenceError("its stream has other parts than its adaptation remembers.")
-        now = replace(self, **values).measured(adaptation)
+        now = replace(self, **values).measured()
         # Every part takes part in a move: what does not fit is found now.
         one = self.static.embeddings[:1], self.static.scores[:1]
-        adaptation.move(self.static, dict(now.memory), *one)
-        now.after(adaptation, *one, every)
+        self.adaptation.move(self.static, dict(now.memory), *one)
+        now.after(*one, every)
         return now

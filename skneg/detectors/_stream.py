@@ -156,43 +156,40 @@ class StreamDetector(ClassifierMixin, BaseEstimator):
         ImageError
             If images cannot be read; none of X has moved the state then.
         """
-        return self._stream(X)[0]
+        return self._stream(X)[1]
 
     def partial_predict(self, X: Any) -> np.ndarray:
         """Labels (n,) of images in the order given, as by `partial_score`; the state moves."""
-        scores, Z = self._stream(X)
-        return self._labels(scores, Z)
+        return self._labels(*self._stream(X))
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Scores (n,) of images by the state as it is, which stays; their order does not matter."""
-        moved = self._now()
-        detector = self.detector_
-        return in_blocks(detector, detector._fitted(), X, lambda state, Z: self._scores(moved, state, Z))
+        return _scores(self._now(), X)
 
     @available_if(asks_known_or_unknown)
     def decision_function(self, X: Any) -> np.ndarray:
         """``score_samples(X) - offset_``: negative where an image is rejected as unknown."""
-        scores = self.score_samples(X)
-        return scores - self.offset_
+        moved = self._now()
+        return _scores(moved, X) - moved.static.state.offset_
 
     def predict(self, X: Any) -> np.ndarray:
         """The class of each image, or the unknown label, by the state as it is."""
-        Z = self._read(X)
-        return self._labels(self._scores(self._now(), self.detector_._fitted(), Z), Z)
+        moved = self._now()
+        Z, s = _see(moved.static, X)
+        return self._labels(moved, moved.score(Z, s), Z)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Closed-set posterior (n, k), the static detector's."""
-        self._now()
-        return self.detector_.predict_proba(X)
+        return self._now().static.detector.predict_proba(X)
 
     def p_values(self, X: Any) -> np.ndarray:
         """Conformal p-values (n,) by the state as it is; see `NegPromptDetector.p_values`."""
         moved = self._now()
-        return p_values(self.score_samples(X), moved.reference)
+        return p_values(_scores(moved, X), moved.reference)
 
     def reset(self) -> Self:
         """Forget the stream: back to the state after `fit`, with its `unlabelled` images."""
-        self._now()
+        self._begun()
         self._moved = self._start
         return self
 
@@ -200,13 +197,13 @@ class StreamDetector(ClassifierMixin, BaseEstimator):
         self, class_names: ClassNames, X: Any = None, y: Any = None, groups: Any = None
     ) -> Self:
         """Replace the known classes; see `NegPromptDetector.set_vocabulary`. The stream is forgotten."""
-        self._now()
-        return self._adopt(copy.copy(self.detector_).set_vocabulary(class_names, X, y, groups))
+        detector = self._begun().static.detector
+        return self._adopt(copy.copy(detector).set_vocabulary(class_names, X, y, groups))
 
     def calibrate(self, X: Any = None, y: Any = None, groups: Any = None) -> Self:
         """Set the threshold anew; see `NegPromptDetector.calibrate`. The stream is forgotten."""
-        self._now()
-        return self._adopt(copy.copy(self.detector_).calibrate(X, y, groups))
+        detector = self._begun().static.detector
+        return self._adopt(copy.copy(detector).calibrate(X, y, groups))
 
     @property
     def state_(self) -> StreamState:
@@ -227,8 +224,7 @@ class StreamDetector(ClassifierMixin, BaseEstimator):
 
     def __getattr__(self, name: str) -> Any:
         if name in ("classes_", "class_names_", "unknown_label_", "offset_", "n_features_in_"):
-            self._now()
-            return getattr(self.detector_, name)
+            return getattr(self._begun().static.state, name)
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -261,7 +257,17 @@ class StreamDetector(ClassifierMixin, BaseEstimator):
         return _ADAPTATIONS[self.adaptation]()
 
     def _now(self) -> Running:
-        """The state, read once; a detector that came fitted is taken up when first needed."""
+        """The state, read once."""
+        moved, wanted = self._begun(), self._adaptation()
+        if type(wanted) is not type(moved.adaptation) or wanted.get_params() != moved.adaptation.get_params():
+            raise InputError(
+                f"adaptation is now {wanted!r}, but the stream began with {moved.adaptation!r}: fit, "
+                "calibrate() or set_vocabulary begin another one."
+            )
+        return moved
+
+    def _begun(self) -> Running:
+        """The state; a detector that came fitted is taken up when first needed."""
         if "_moved" not in vars(self):
             if not isinstance(self.detector, OpenSetDetector) or not self.detector.__sklearn_is_fitted__():
                 raise NotFittedError(
@@ -292,41 +298,30 @@ class StreamDetector(ClassifierMixin, BaseEstimator):
             rows = np.sort(np.random.default_rng(seed).permutation(len(scores))[:_MOST_KNOWN])
             embeddings, scores, targets = embeddings[rows], scores[rows], targets[rows]
         known = np.array(embeddings, dtype=np.float32), np.array(scores, dtype=np.float64), targets
-        static = Static(detector, state, *known)
-        adaptation = self._adaptation()
-        moved = Running.begin(adaptation, static, seed)
+        # A copy, so that what is done to `detector_` later does not reach a stream under way.
+        static = Static(copy.copy(detector), state, *known)
+        moved = Running.begin(self._adaptation(), static, seed)
         if unlabelled is not None:
-            Z = detector._represent(read_images(detector, unlabelled, state))
-            s = finite(detector._score(state, Z))
-            moved = moved.after(adaptation, Z, s, self.move_every)[1]
+            moved = moved.after(*_see(static, unlabelled), self.move_every)[1]
         return {"detector_": detector, "_start": moved, "_moved": moved}
 
-    def _read(self, X: Any) -> np.ndarray:
-        self._now()
-        return self.detector_._see(X)[1]
-
-    def _labels(self, scores: np.ndarray, Z: np.ndarray) -> np.ndarray:
-        state = self.detector_._fitted()
-        labels = state.classes_[self.detector_._posterior(state, Z).argmax(axis=1)]
+    def _labels(self, moved: Running, scores: np.ndarray, Z: np.ndarray) -> np.ndarray:
+        state = moved.static.state
+        labels = state.classes_[moved.static.detector._posterior(state, Z).argmax(axis=1)]
         if state.unknown_label is None:
             return labels
         return mark_unknown(labels, scores < state.offset_, state.unknown_label)
 
-    def _scores(self, moved: Running, state: Any, Z: np.ndarray) -> np.ndarray:
-        return moved.score(self._adaptation(), Z, self.detector_._score(state, Z))
-
-    def _stream(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Scores of X, and its embeddings; the state moves at the end, or not at all."""
-        Z = self._read(X)
-        state = self.detector_._fitted()
-        s = finite(self.detector_._score(state, Z))
+    def _stream(self, X: Any) -> tuple[Running, np.ndarray, np.ndarray]:
+        """What X was scored by, its scores, and its embeddings; the state moves at the end, or not at all."""
         while True:
-            before = self._moved
-            scores, after = before.after(self._adaptation(), Z, s, self.move_every)
+            before = self._now()
+            Z, s = _see(before.static, X)
+            scores, after = before.after(Z, s, self.move_every)
             with _one_at_a_time.held():
                 if self._moved is before:
                     self._moved = after
-                    return scores, Z
+                    return before, scores, Z
             # Another thread was faster: its images come first.
 
     def _stored_state(self) -> tuple[dict[str, Any] | None, None]:
@@ -335,7 +330,7 @@ class StreamDetector(ClassifierMixin, BaseEstimator):
             return None, None
         now, start = self._moved, self._start
         return {
-            "detector_": self.detector_,
+            "detector_": now.static.detector,
             "embeddings": now.static.embeddings,
             "scores": now.static.scores,
             "targets": now.static.targets,
@@ -352,11 +347,28 @@ class StreamDetector(ClassifierMixin, BaseEstimator):
         self._check_parameters()
         if not isinstance(detector, OpenSetDetector) or type(detector) is not type(self.detector):
             raise PersistenceError("its stream is not one of its detector.")
-        state, adaptation = detector._fitted(), self._adaptation()
+        state = detector._fitted()
         width = np.shape(np.asarray(state.calibrator.images))[-1]
         kinds = [(part.shape, part.dtype.kind) for part in known]
         if kinds != [((len(known[0]), width), "f"), ((len(known[0]),), "f"), ((len(known[0]),), "i")]:
             raise PersistenceError("its known images do not fit its detector.")
-        first = Running.begin(adaptation, Static(detector, state, *known), seed)
-        start, now = (first.restored(held, adaptation, self.move_every) for held in values["streams"])
+        first = Running.begin(self._adaptation(), Static(detector, state, *known), seed)
+        start, now = (first.restored(held, self.move_every) for held in values["streams"])
         self.__dict__.update(detector_=detector, _start=start, _moved=now)
+
+
+def _see(static: Static, X: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Embeddings (n, d) of images, and their static scores (n,)."""
+    detector = static.detector
+    detector._fitted()  # parameters may have been set since
+    Z = detector._represent(read_images(detector, X, static.state))
+    return Z, finite(detector._score(static.state, Z))
+
+
+def _scores(moved: Running, X: Any) -> np.ndarray:
+    """Moved scores (n,) of images, some of them at a time."""
+    detector = moved.static.detector
+    detector._fitted()
+    return in_blocks(
+        detector, moved.static.state, X, lambda state, Z: moved.score(Z, detector._score(state, Z))
+    )

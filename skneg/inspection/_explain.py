@@ -54,8 +54,9 @@ def one_detector(estimator: Any, user: str) -> tuple[Any, Prepare]:
     """`unwrap`, for functions that look into a detector; several together have no inside of their own."""
     detector, prepare = unwrap(estimator)
     if not hasattr(detector, "_see"):
+        inside = "its detector_" if hasattr(detector, "detector_") else "one of its detectors"
         raise InputTypeError(
-            f"{user} looks into one detector, not a {type(detector).__name__}: give one of its detectors."
+            f"{user} looks into one detector, not a {type(detector).__name__}: give {inside}."
         )
     return detector, prepare
 

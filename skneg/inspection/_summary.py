@@ -9,6 +9,7 @@ import numpy as np
 from .._state import FittedState
 from ..errors import InputError
 from ..threshold import conformal_offset
+from ._explain import one_detector
 
 
 def summary(detector: Any) -> str:
@@ -32,6 +33,7 @@ def summary(detector: Any) -> str:
     2 classes: heart, star
     40 images set the threshold -0.5538: about 5% of new images of these classes are rejected
     """
+    detector, _ = one_detector(detector, "summary")
     state = detector._fitted()
     names, model = state.class_names_, (state.backbone or {}).get("name")
     told = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")

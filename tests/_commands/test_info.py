@@ -21,6 +21,17 @@ def test_what_it_says_is_what_the_detector_is(embedded, tmp_path, capsys):
     assert told["contamination"] == "0.1"
 
 
+def test_of_a_detector_that_holds_others_it_says_the_first_inner_one(embedded, tmp_path, capsys):
+    detector = skneg.KNNDetector(random_state=0).fit(*embedded)
+    for holder in (skneg.StreamDetector(detector), skneg.ScoreEnsemble([detector])):
+        holder.fit(*embedded).save(tmp_path / "a.skneg")
+        info(SimpleNamespace(file=tmp_path / "a.skneg", json=False))
+        told = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+        assert told["detector"] == f"{type(holder).__name__} of KNNDetector"
+        assert told["classes"].startswith("6 (anchor, bottle")
+        assert float(told["threshold"]) == detector.offset_
+
+
 def test_a_damaged_file_is_named(tmp_path):
     (tmp_path / "a.skneg").write_bytes(b"nothing")
     with pytest.raises(PersistenceError, match=r"a\.skneg"):

@@ -33,7 +33,7 @@ class Counting(Adaptation):
 def test_the_threshold_stays_where_scores_move():
     running = Running.begin(Counting(), STATIC, 0)
     assert running.shift == 0
-    scores, after = running.after(Counting(), EYE[[0, 1, 2]], np.array([5.0, 6.0, 7.0]), 2)
+    scores, after = running.after(EYE[[0, 1, 2]], np.array([5.0, 6.0, 7.0]), 2)
     # Two images, a move, one that waits.
     assert after.memory == {"n": 1}
     assert (after.n_seen, len(after.waiting)) == (3, 1)
@@ -45,10 +45,10 @@ def test_the_threshold_stays_where_scores_move():
 
 def test_values_come_back_and_others_are_refused():
     first = Running.begin(Counting(), STATIC, 0)
-    now = first.after(Counting(), EYE, np.arange(4.0), 3)[1]
-    again = first.restored(now.as_values(), Counting(), 3)
+    now = first.after(EYE, np.arange(4.0), 3)[1]
+    again = first.restored(now.as_values(), 3)
     assert again.as_values().keys() == now.as_values().keys()
     assert (again.order, again.n_seen, again.shift) == (now.order, now.n_seen, now.shift)
     for change in ({"memory": {"n": 1.5}}, {"memory": {}}, {"n_seen": "4"}, {"waiting": EYE[:, :2]}):
         with pytest.raises(PersistenceError, match="other parts"):
-            first.restored({**now.as_values(), **change}, Counting(), 3)
+            first.restored({**now.as_values(), **change}, 3)

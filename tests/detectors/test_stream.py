@@ -190,6 +190,27 @@ def test_an_image_that_cannot_be_read_moves_nothing():
     assert stream.partial_score(X[:3]).shape == (3,)
 
 
+def test_another_adaptation_begins_another_stream(world, mixed):
+    stream = StreamDetector(static(world))
+    stream.partial_score(mixed[0])
+    stream.set_params(adaptation=NearestUnknown(share=0.2))
+    with pytest.raises(InputError, match="the stream began with NearestUnknown"):
+        stream.partial_score(mixed[0])
+    stream.calibrate()
+    assert stream.state_.n_seen == 0
+    stream.partial_score(mixed[0])
+
+
+def test_what_happens_to_its_detector_later_does_not_reach_a_stream(world, mixed, tmp_path):
+    stream = StreamDetector(KNNDetector(random_state=0)).fit(world["train"], world["y"])
+    before, offset = stream.score_samples(mixed[0]), stream.offset_
+    stream.detector_.calibrate(world["unknown"])
+    np.testing.assert_array_equal(stream.score_samples(mixed[0]), before)
+    assert stream.offset_ == offset
+    stream.save(tmp_path / "stream.skneg")
+    assert load(tmp_path / "stream.skneg").offset_ == offset
+
+
 def test_wrong_use_is_refused(world):
     with pytest.raises(NotFittedError, match="its detector is not"):
         StreamDetector(KNNDetector()).partial_score(world["known"])
@@ -203,6 +224,8 @@ def test_wrong_use_is_refused(world):
         StreamDetector(ODINDetector(model="skneg-tiny")).fit(world["train"], world["y"])
     with pytest.raises(InputError, match="move_every"):
         StreamDetector(KNNDetector(), move_every=0).fit(world["train"], world["y"])
+    with pytest.raises(InputTypeError, match="summary looks into one detector.*give its detector_"):
+        skneg.inspection.summary(StreamDetector(static(world)).fit(world["train"], world["y"]))
     with pytest.raises(InputError, match="5 features"):
         StreamDetector(static(world)).partial_score(world["known"][:, :5])
 
