@@ -28,6 +28,11 @@ def row(*cells: str) -> None:
     print("| " + " | ".join(cells) + " |")
 
 
+def shown(task: str) -> str:
+    """The classes of a task; half of them are known."""
+    return task.removesuffix(", half")
+
+
 def tabulated(lines: list[dict[str, Any]], names: list[str], most: int) -> pd.DataFrame:
     """A row for each line of `names`, with AUROC and FPR95 near and far.
 
@@ -54,9 +59,7 @@ def tabulated(lines: list[dict[str, Any]], names: list[str], most: int) -> pd.Da
                 rows.append({"shots": most, **kept})
     table = pd.DataFrame(rows)
     one = table.groupby(["task", "shots", "seed"])["detector"]
-    few = table["shots"].ne(ALL)
-    whole = one.transform("nunique") >= len(names) - few  # text alone needs no few images
-    return table[whole]
+    return table[one.transform("nunique").eq(len(names))]
 
 
 class Pairs:
@@ -94,7 +97,10 @@ def report(table: pd.DataFrame, scores_file: Callable[[str, int, str], Path], pi
     names = list(dict.fromkeys(table["detector"]))
     every = table[table["shots"].eq(ALL)]
     tasks = list(dict.fromkeys(every["task"]))
-    print("seeds:", ", ".join(f"{task} {every[every['task'].eq(task)]['seed'].nunique()}" for task in tasks))
+    print(
+        "seeds:",
+        ", ".join(f"{shown(task)} {every[every['task'].eq(task)]['seed'].nunique()}" for task in tasks),
+    )
     means = every.groupby(["detector", "task"]).mean(numeric_only=True)
     sides = {side: means[side].unstack("detector")[names].loc[tasks].dropna() for side in ("near", "far")}
     found = {side: ranks(values) for side, values in sides.items()}
@@ -116,7 +122,7 @@ def report(table: pd.DataFrame, scores_file: Callable[[str, int, str], Path], pi
             cells.append("" if name == DEFAULT else other)
         row(name, *cells)
     for side, values in sides.items():
-        head(side, *values.index)
+        head(side, *map(shown, values.index))
         spread = every.groupby(["detector", "task"])[side].std(ddof=0)
         for name in names:
             cells = [(values.at[task, name], spread[name, task]) for task in values.index]
@@ -149,7 +155,9 @@ def shortfalls(sides: dict[str, pd.DataFrame], pairs: Pairs) -> None:
             best = cells.drop(DEFAULT).idxmax()
             short = "yes" if cells[best] - cells[DEFAULT] > MARGIN else ""
             difference = interval(*pairs.on(str(task), side, best))
-            row(task, side, best, f"{cells[best]:.1f}", f"{cells[DEFAULT]:.1f}", difference, short)
+            row(
+                shown(str(task)), side, best, f"{cells[best]:.1f}", f"{cells[DEFAULT]:.1f}", difference, short
+            )
 
 
 def wins(sides: dict[str, pd.DataFrame], names: list[str]) -> None:
@@ -158,8 +166,8 @@ def wins(sides: dict[str, pd.DataFrame], names: list[str]) -> None:
         places = []
         for side, values in sides.items():
             close = values.index[values.max(axis=1) - values[name] <= MARGIN]
-            places += [f"{side}: {'; '.join(close)}"] * bool(len(close))
-        row(name, ". ".join(places) or "-")
+            places += [f"{side}: {', '.join(map(shown, close))}"] * bool(len(close))
+        row(name, "; ".join(places) or "-")
 
 
 def few(table: pd.DataFrame, names: list[str]) -> None:
@@ -173,7 +181,7 @@ def few(table: pd.DataFrame, names: list[str]) -> None:
     tasks = list(dict.fromkeys(near.index.get_level_values("task")))
     seeds = some[some["task"].isin(tasks)].groupby(["task", "shots"])["seed"].nunique()
     print(f"\nfew images: {seeds.min()} to {seeds.max()} seeds")
-    head(f"near, mean of {'; '.join(tasks)}", *map(str, shots))
+    head(f"near, mean of {', '.join(map(shown, tasks))}", *map(str, shots))
     for name in names:
         if name in near.index:
             row(name, *(f"{value:.1f}" for value in near.loc[name].mean()))
@@ -183,7 +191,7 @@ def few(table: pd.DataFrame, names: list[str]) -> None:
         for _, values in near.xs(task, level="task").items():
             best = values.drop(DEFAULT).idxmax()
             cells.append(f"{values[DEFAULT]:.1f}, {values[best]:.1f} {best.removesuffix('Detector')}")
-        row(task, *cells)
+        row(shown(task), *cells)
 
 
 def slow_table(lines: list[dict[str, Any]], tasks: tuple[str, ...], names: list[str]) -> None:
