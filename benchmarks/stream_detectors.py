@@ -1,6 +1,7 @@
 """Detectors that adapt to a stream, beside static ones: the tables of docs/stream-detectors.md.
 
     python benchmarks/stream_detectors.py --data ROOT [--orders 3] [--tasks photos halves splits]
+        [--adaptations nearest tanl ...]
     python benchmarks/stream_detectors.py --data ROOT --choose
 
 ROOT is the folder of the `real-features` protocol (docs/benchmarks.md). Half of the known test images of each
@@ -39,8 +40,8 @@ STATIC = {
 }
 _SLOW = ("1:1", "1:9", "9:1", "known only", "unknown only")  # kinds that those on words are run on, once
 ADAPTED = [
-    ("NegPromptDetector", "nearest", 16),
-    ("WordsDetector", "nearest", 16),
+    ("NegPromptDetector", "nearest", 4),
+    ("WordsDetector", "nearest", 4),
     ("WordsDetector", "tanl", 64),
     ("WordsDetector", "adaneg", 64),
     ("WordsDetector", "clipscope", 64),
@@ -112,7 +113,7 @@ def cases(root: Path, tasks: list[str]) -> Iterator[Case]:
         yield from splits(root, 0)
 
 
-CHOICES = [{"weight": w, "share": q} for w in (0.5, 1.0, 2.0) for q in (0.2, 0.5, 0.8)]
+CHOICES = [(w, q, n) for w in (0.5, 1.0, 2.0) for q in (0.5, 0.65, 0.8) for n in (4, 16)]
 
 
 def of_training_images(case: Case) -> Case:
@@ -143,9 +144,13 @@ def choose(root: Path, tasks: list[str], n_orders: int) -> None:
                 is_known = np.array([name == "known" for name, _ in items])
                 static = detector.score_samples(Z)
                 found["static"].append(figures(static[is_known], static[~is_known]))
-                for choice in CHOICES:
-                    scores = StreamDetector(detector, NearestUnknown(**choice)).partial_score(Z)
-                    found[str(choice)].append(figures(scores[is_known], scores[~is_known]))
+                for weight, share, every in CHOICES:
+                    stream = StreamDetector(
+                        detector, NearestUnknown(weight=weight, share=share), move_every=every
+                    )
+                    scores = stream.partial_score(Z)
+                    label = f"weight={weight}, share={share}, move_every={every}:"
+                    found[label].append(figures(scores[is_known], scores[~is_known]))
     for label, values in found.items():
         sys.stdout.write("{} {:.2f} / {:.2f}\n".format(label, *np.mean(values, axis=0)))
 
@@ -170,10 +175,12 @@ def row(scores: Rows, is_known: Rows, left: Any, known: Rows, unknown: Rows) -> 
     return (*in_stream, *after, 100 * float(np.mean(left.decision_function(known) < 0)))
 
 
-def measure(case: Case, n_orders: int) -> dict[tuple[str, str], list[Any]]:
+def measure(
+    case: Case, n_orders: int, adapted: list[tuple[str, str, int]]
+) -> dict[tuple[str, str], list[Any]]:
     """By kind of stream and detector: figures in the stream, of the state left, and false rejections."""
     found: dict[tuple[str, str], list[Any]] = defaultdict(list)
-    detectors = {name: fitted(case, name) for name in STATIC}
+    detectors = {name: fitted(case, name) for name in STATIC if name in {own for own, *_ in adapted}}
     for number in range(n_orders):
         rng = np.random.RandomState(number)
         halved = {}
@@ -191,7 +198,7 @@ def measure(case: Case, n_orders: int) -> dict[tuple[str, str], list[Any]]:
 
             for name, detector in detectors.items():
                 found[kind, name].append(row(detector.score_samples(Z), is_known, detector, known, unknown))
-            for name, adaptation, every in ADAPTED:
+            for name, adaptation, every in adapted:
                 if name != "NegPromptDetector" and (number or kind not in _SLOW):
                     continue
                 stream = StreamDetector(detectors[name], adaptation, move_every=every, random_state=0)
@@ -205,17 +212,22 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--orders", type=int, default=3)
     parser.add_argument("--tasks", nargs="+", default=["photos", "halves", "splits"])
+    parser.add_argument(
+        "--adaptations", nargs="+", default=["nearest", "tanl", "adaneg", "clipscope", "tins"]
+    )
     parser.add_argument("--choose", action="store_true")
     options = parser.parse_args()
     if options.choose:
         return choose(options.data, options.tasks, options.orders)
     say = sys.stdout.write
-    labels = [*STATIC, *(f"{name} + {adaptation}" for name, adaptation, _ in ADAPTED)]
+    adapted = [item for item in ADAPTED if item[1] in options.adaptations]
+    static = [name for name in STATIC if name in {own for own, *_ in adapted}]
+    labels = [*static, *(f"{name} + {adaptation}" for name, adaptation, _ in adapted)]
     every: dict[tuple[str, str], list[Any]] = defaultdict(list)
     largest: dict[str, float] = defaultdict(float)
     say("| task | stream | " + " | ".join(labels) + " |\n" + "|---" * (len(labels) + 2) + "|\n")
     for case in cases(options.data, options.tasks):
-        found = measure(case, options.orders)
+        found = measure(case, options.orders, adapted)
         for kind in KINDS:
             cells = []
             for label in labels:

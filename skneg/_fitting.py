@@ -108,7 +108,15 @@ def fit_state(
     images = Z if len(held) == len(rows) else Z[held]
     of_images = None if of_images is None else [of_images[row] for row in held]
     scores = calibration_scores(detector, state, images, of_images)
-    calibrator = Calibrator.of(images, of_images, scores, detector.contamination, _WHOSE)
+    calibrator = Calibrator.of(
+        images,
+        of_images,
+        scores,
+        detector.contamination,
+        _WHOSE,
+        None,
+        None if groups is None else groups[held],
+    )
     return replace(state, calibrator=calibrator)
 
 
@@ -134,7 +142,7 @@ def _by_honest(
         )
         scores = np.asarray(detector._score(state, Z))
         calibrator = Calibrator.of(Z, names, scores, detector.contamination, _WHOSE)
-        return replace(calibrator, shift=np.zeros((len(names), 2)))
+        return replace(calibrator, shift=np.zeros((len(names), 2)), groups=groups)
     if images is None:
         images = Z if len(held) == len(names) else Z[held]
     calibrator = Calibrator.of(
@@ -149,7 +157,8 @@ def _by_honest(
         )
     state = replace(state, calibrator=calibrator)
     now = detector._score(state, images), own_scores(detector, state)[0]
-    return replace(calibrator, shift=honest - np.stack(now, axis=1))
+    of_held = None if groups is None else groups[held]
+    return replace(calibrator, shift=honest - np.stack(now, axis=1), groups=of_held)
 
 
 def _cross_fitted_again(detector: Any, state: FittedState) -> Calibrator | None:
@@ -200,13 +209,15 @@ def _calibrated_again(detector: Any, state: FittedState, changed: FittedState) -
     except InputError as error:
         _warn(f"the threshold stays as it was: {error} Call calibrate(X, y) with images of the new classes.")
         return replace(changed, calibrator=replace(state.calibrator, names=of_images))
-    calibrator = Calibrator.of(images, of_images, scores, detector.contamination, _WHOSE, shift)
+    groups = state.calibrator.groups
+    calibrator = Calibrator.of(images, of_images, scores, detector.contamination, _WHOSE, shift, groups)
     return replace(changed, calibrator=calibrator)
 
 
 def recalibrate(detector: Any, state: FittedState, X: Any, y: Any, groups: Any = None) -> FittedState:
     """The state with a threshold from other images, or from the same ones scored again."""
-    images, names, shift = (getattr(state.calibrator, part) for part in ("images", "names", "shift"))
+    parts = ("images", "names", "shift", "groups")
+    images, names, shift, together = (getattr(state.calibrator, part) for part in parts)
     if X is None:
         if y is not None or groups is not None:
             raise InputError("calibrate got y or groups without X: they say nothing without their images.")
@@ -215,7 +226,7 @@ def recalibrate(detector: Any, state: FittedState, X: Any, y: Any, groups: Any =
             return replace(state, calibrator=again)
     else:
         n_images = count_images(detector, X)
-        rows, names, shift = np.arange(n_images), None, None
+        rows, names, shift, together = np.arange(n_images), None, None, None
         if y is not None:
             rows, names = known_rows(state, check_labels(y, n_images))
         images = detector._represent(read_images(detector, X, state))[rows]
@@ -242,7 +253,7 @@ def recalibrate(detector: Any, state: FittedState, X: Any, y: Any, groups: Any =
             )
     with remembering(state.texts):
         scores = calibration_scores(detector, state, images, names, shift)
-    calibrator = Calibrator.of(images, names, scores, detector.contamination, shift=shift)
+    calibrator = Calibrator.of(images, names, scores, detector.contamination, shift=shift, groups=together)
     return replace(state, calibrator=calibrator)
 
 
@@ -353,7 +364,7 @@ def _warn(message: str) -> None:
 
 def check_answers(detector: Any, state: FittedState) -> None:
     """Refuse a state whose parts do not fit together, by having it score one image that it has kept."""
-    if detector.needs == "pixels":
+    if detector.needs in ("pixels", "the text tower in predictions"):
         return  # its scores need the model, which is loaded when first needed
     kept = {len(value) for key, value in state.learned.items() if key.startswith("train_")}
     if len(kept) > 1:

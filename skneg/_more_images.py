@@ -67,7 +67,8 @@ def with_images(
         )
     if "joint_score_" in learned:
         learned["joint_score_"], images, kept = learned["joint_score_"].add(Z, names, old.images, numbers)
-        calibrator = _longer(old, images, [*of_old, *(names[i] for i in kept)])
+        numbers = None if numbers is None else numbers[kept]
+        calibrator = _longer(old, images, [*of_old, *(names[i] for i in kept)], numbers)
         return replace(state, learned=learned, calibrator=calibrator)
     if "train_embeddings_" not in learned:
         if not isinstance(old.images, np.ndarray):
@@ -125,8 +126,14 @@ def warn_of_absent(state: FittedState, gave_images: bool) -> None:
         )
 
 
-def _longer(old: Calibrator, images: Any, names: list[str]) -> Calibrator:
-    shift = old.shift
+def _longer(old: Calibrator, images: Any, names: list[str], numbers: np.ndarray | None = None) -> Calibrator:
+    """With more images behind the old ones, and the numbers of their groups, where they have any."""
+    shift, n_old = old.shift, len(old.images)
+    groups = old.groups
+    if groups is not None or numbers is not None:
+        groups = np.arange(n_old) if groups is None else groups
+        numbers = np.arange(len(names) - n_old) if numbers is None else numbers
+        groups = np.concatenate([groups, numbers + 1 + groups.max(initial=0)])
     if shift is not None:
         shift = np.concatenate([shift, np.zeros((len(names) - len(shift), 2))])
-    return replace(old, images=images, names=names, shift=shift)
+    return replace(old, images=images, names=names, shift=shift, groups=groups)

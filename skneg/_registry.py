@@ -17,6 +17,7 @@ DETECTORS: dict[str, str] = {
     "EOEDetector": "skneg.detectors._eoe",
     "NegLabelDetector": "skneg.detectors._neglabel",
     "CSPDetector": "skneg.detectors._csp",
+    "NegRefineDetector": "skneg.detectors._negrefine",
     "InterNegDetector": "skneg.detectors._interneg",
     "GLMCMDetector": "skneg.detectors._glmcm",
     "ReActDetector": "skneg.detectors._react",
@@ -30,12 +31,15 @@ DETECTORS: dict[str, str] = {
     "FDBDDetector": "skneg.detectors._fdbd",
     "TipAdapterDetector": "skneg.detectors._tip_adapter",
     "COOkeDDetector": "skneg.detectors._cooked",
+    "DPMDetector": "skneg.detectors._dpm",
     "ODINDetector": "skneg.detectors._odin",
     "CoOpDetector": "skneg.detectors._coop",
     "LoCoOpDetector": "skneg.detectors._locoop",
     "SCTDetector": "skneg.detectors._sct",
     "LSNDetector": "skneg.detectors._lsn",
     "FADetector": "skneg.detectors._fa",
+    "IDLikeDetector": "skneg.detectors._id_like",
+    "LocalPromptDetector": "skneg.detectors._local_prompt",
     "CLIPNDetector": "skneg.detectors._clipn",
     "ZOCDetector": "skneg.detectors._zoc",
 }
@@ -84,7 +88,7 @@ def list_detectors() -> list[DetectorInfo]:
     --------
     >>> import skneg
     >>> [info.name for info in skneg.list_detectors() if info.needs == "local features"]
-    ['GLMCMDetector', 'LoCoOpDetector', 'SCTDetector']
+    ['GLMCMDetector', 'LoCoOpDetector', 'SCTDetector', 'LocalPromptDetector']
     """
     classes = map(detector_class, DETECTORS)
     return [DetectorInfo(cls.__name__, cls.training, cls.needs, cls.reference) for cls in classes]

@@ -64,6 +64,7 @@ _KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
         "an array of two columns of finite floats, or None",
         lambda v: v is None or (_is_floats(v, 2) and v.shape[1] == 2),
     ),
+    "calibration_groups_": ("a vector of integers, or None", lambda v: v is None or _is_vector(v, "iu")),
     "offset_": ("a finite number", _is_number),
     "columns": ("a mapping of fitted attributes", _is_named),
 }
@@ -79,6 +80,7 @@ _KINDS_OF_PARTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "confidences_": ("a vector of finite floats", lambda v: _is_floats(v, 1)),
     "words_": ("a list of strings", _is_texts),
     "negative_words_": ("a list of strings", _is_texts),
+    "dropped_words_": ("a list of strings", _is_texts),
     "outlier_names_": ("a list of strings", _is_texts),
     "trained_names_": ("a list of strings", _is_texts),
 }
@@ -173,6 +175,7 @@ class FittedState:
         PersistenceError, VocabularyError
             Names what is wrong.
         """
+        values = {"calibration_groups_": None, **values}  # not in files of earlier development versions
         for name, (what, holds) in _KINDS.items():
             if name not in values:
                 raise PersistenceError(f"it lacks {name!r}.")
@@ -185,6 +188,9 @@ class FittedState:
         scores, shift = values["calibration_scores_"], values["calibration_shift_"]
         if shift is not None and len(shift) != len(images):
             raise PersistenceError(f"it has {len(images)} calibration images, but {len(shift)} shifts.")
+        groups = values["calibration_groups_"]
+        if groups is not None and len(groups) != len(images):
+            raise PersistenceError(f"it has {len(images)} calibration images, but {len(groups)} groups.")
         if len(labels) != len(names):
             raise PersistenceError(f"it has {len(labels)} classes_, but {len(names)} names.")
         if unknown is not None and isinstance(unknown, str) != (labels.dtype.kind == "U"):
@@ -202,7 +208,7 @@ class FittedState:
             temperature=values["temperature_"],
             learned=values["learned"],
             model=values["model"],
-            calibrator=Calibrator(images, of_images, scores, values["offset_"], shift),
+            calibrator=Calibrator(images, of_images, scores, values["offset_"], shift, groups),
             columns=values["columns"],
             backbone=backbone,
         )

@@ -16,6 +16,7 @@ import numpy as np
 from ._forks import cached_property
 from ._utils import as_float, check_between, finite, warn
 from .errors import CalibrationWarning, InputError
+from .images import CroppedImages
 
 _SHARE = 0.2  # of the training images that `calibration="holdout"` holds out
 
@@ -37,6 +38,8 @@ class Calibrator:
     shift : ndarray of shape (n, 2) or None
         What to add to each image's score, and to that of its own class, to have them as if the image had
         taught the detector nothing; None where it has not.
+    groups : ndarray of shape (n,), int, or None
+        Which of the images belong together; None where each is alone.
     """
 
     images: Any
@@ -44,6 +47,7 @@ class Calibrator:
     scores: np.ndarray
     offset: float
     shift: np.ndarray | None = None
+    groups: np.ndarray | None = None
 
     @classmethod
     def of(
@@ -54,12 +58,13 @@ class Calibrator:
         contamination: float,
         whose: str | None = None,
         shift: np.ndarray | None = None,
+        groups: np.ndarray | None = None,
     ) -> Self:
         """Set the threshold on scores of images.
 
         Parameters
         ----------
-        images, names, shift
+        images, names, shift, groups
             See the attributes.
         scores : ndarray of shape (m,)
         contamination : float
@@ -74,6 +79,8 @@ class Calibrator:
             If there are too few images and `whose` is None.
         """
         finite(scores)
+        if isinstance(images, CroppedImages):
+            images = images.embeddings  # their pixels are needed no more
         try:
             offset = conformal_offset(scores, contamination)
         except InputError:
@@ -86,7 +93,7 @@ class Calibrator:
                 "give more images, here or by calibrate(X, y), or set a larger contamination.",
                 CalibrationWarning,
             )
-        return cls(images, names, np.sort(scores), offset, shift)
+        return cls(images, names, np.sort(scores), offset, shift, groups)
 
     @cached_property
     def centre(self) -> np.ndarray | None:
@@ -111,6 +118,7 @@ class Calibrator:
             "calibration_names_": self.names,
             "calibration_scores_": self.scores,
             "calibration_shift_": self.shift,
+            "calibration_groups_": self.groups,
             "offset_": self.offset,
         }
 

@@ -13,6 +13,8 @@ from sklearn.utils import check_array
 from skneg import (
     CLIPImageEncoder,
     GLMCMDetector,
+    IDLikeDetector,
+    LocalPromptDetector,
     LoCoOpDetector,
     ODINDetector,
     SCTDetector,
@@ -98,6 +100,11 @@ class ODINOnRows(_OnRows, ODINDetector):
     pass
 
 
+class IDLikeOnRows(_OnRows, IDLikeDetector):
+    def _embed(self, images: Any) -> np.ndarray:  # by a model as wide as the rows
+        return self._backbone().image_tower.encode(images, self.batch_size)
+
+
 class ZOCOnRows(_OnRows, ZOCDetector):
     pass
 
@@ -112,6 +119,13 @@ class LoCoOpOnRows(_OnLocalRows, LoCoOpDetector):
 
 class SCTOnRows(_OnLocalRows, SCTDetector):
     pass
+
+
+class LocalPromptOnRows(_OnLocalRows, LocalPromptDetector):
+    """With two patches: one of each kind."""
+
+    def _view(self, Z: np.ndarray) -> np.ndarray:
+        return np.stack([Z, Z[:, ::-1], Z], axis=1)
 
 
 class EncoderOnRows(CLIPImageEncoder):

@@ -28,6 +28,8 @@ QUICK = {
     "LoCoOpDetector": COOP,
     "SCTDetector": COOP,
     "LSNDetector": COOP,
+    "IDLikeDetector": {**COOP, "n_negative": 4, "n_crops": 4, "n_parts": 2},
+    "LocalPromptDetector": {**COOP, "n_negative": 4},
     "FADetector": {"recipe": CoOpRecipe(n_epochs=2, n_ctx=None, context_init="a photo of a")},
     "EOEDetector": {"outlier_names": ["circle", "square", "hexagon"]},
     "NegLabelDetector": {"words": Words(SHAPE_NAMES, fraction=0.5, max_cosine=1.01), "n_groups": 3},
@@ -36,6 +38,13 @@ QUICK = {
         "adjectives": list(COLORS),
         "superclasses": ["thing"],
         "n_groups": 3,
+    },
+    "NegRefineDetector": {
+        "words": Words(SHAPE_NAMES, fraction=0.5, max_cosine=0.95),
+        "adjectives": list(COLORS),
+        "superclasses": ["thing"],
+        "n_groups": 3,
+        "dropped_words": ["circle", "red thing"],
     },
     "InterNegDetector": {"n_words": 200},
     "ZOCDetector": {"candidate_labels": words_for},
@@ -47,12 +56,13 @@ BY_IMAGES = "knows classes by their images, so new names are refused, which the 
 OWN_PROMPTS = "learns prompts for each class, so new names are refused, which the same test checks"
 KNOWN_BY_IMAGES = [
     "LinearProbeDetector", "KNNDetector", "MahalanobisDetector", "ResidualDetector", "ViMDetector",
-    "NNGuideDetector", "GENDetector", "FDBDDetector", "TipAdapterDetector", "COOkeDDetector",
+    "NNGuideDetector", "GENDetector", "FDBDDetector", "TipAdapterDetector", "COOkeDDetector", "DPMDetector",
 ]  # fmt: skip
 EXCUSED = {
     **{(name, "new names"): BY_IMAGES for name in KNOWN_BY_IMAGES},
     ("ODINDetector", "embeddings"): PIXELS,
     ("ZOCDetector", "embeddings"): PIXELS,
+    ("IDLikeDetector", "embeddings"): PIXELS,
     ("LSNDetector", "new names"): OWN_PROMPTS,
 }
 NAMES = [info.name for info in skneg.list_detectors()]
@@ -108,7 +118,7 @@ def numbers(y):
 
 
 def test_the_registry_is_complete_and_the_excuses_are_of_it():
-    assert len(NAMES) == len(set(NAMES)) == 30
+    assert len(NAMES) == len(set(NAMES)) == 34
     assert {name for name, _ in EXCUSED} <= set(NAMES)
     assert set(QUICK) <= set(NAMES)
 

@@ -37,6 +37,8 @@ STAND_INS = {
     "GLMCMDetector": "GLMCMOnRows",
     "LoCoOpDetector": "LoCoOpOnRows",
     "SCTDetector": "SCTOnRows",
+    "LocalPromptDetector": "LocalPromptOnRows",
+    "IDLikeDetector": "IDLikeOnRows",
 }
 NAMES = [info.name for info in skneg.list_detectors()]
 
@@ -60,7 +62,9 @@ QUICK = {
     "EOEDetector": {"outlier_names": ["circle", "square"], **WARM},
     "NegLabelDetector": WORDS,
     "CSPDetector": {**WORDS, "adjectives": ["shiny"], "superclasses": ["thing"]},
+    "NegRefineDetector": {**WORDS, "adjectives": ["shiny"], "superclasses": ["thing"]},
     "ReActDetector": WARM,
+    "DPMDetector": {"visual_weight": 0.1},  # a random tower's patterns are alike: their scale is large
     "TipAdapterDetector": {"alpha": 0.01},  # 40 images a class would outvote names at a temperature of 1
     "CoOpDetector": SHORT,
     "FADetector": {"recipe": CoOpRecipe(n_epochs=1, n_ctx=None, context_init="a photo of")},
@@ -69,6 +73,8 @@ QUICK = {
     "ZOCDetector": {"candidate_labels": words_of, **WARM},
     "LoCoOpDetector": SHORT,
     "SCTDetector": SHORT,
+    "LocalPromptDetector": {**SHORT, "n_negative": 2},
+    "IDLikeDetector": {**SHORT, "n_negative": 2, "n_crops": 2, **WARM},
 }
 
 
@@ -241,8 +247,8 @@ def test_no_tag_hides_the_encoder_from_checks():
 
 def test_every_estimator_is_checked_and_the_tables_are_of_them():
     checked = {type(estimator).__name__ for estimator in CLASSIFIERS}
-    assert checked == {STAND_INS.get(name, name) for name in NAMES} | {"ScoreEnsemble"}
-    assert len(CLASSIFIERS) == 23
+    assert checked == {STAND_INS.get(name, name) for name in NAMES} | {"ScoreEnsemble", "StreamDetector"}
+    assert len(CLASSIFIERS) == 36
     assert set(QUICK) <= set(NAMES)
 
 

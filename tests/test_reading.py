@@ -33,6 +33,7 @@ NEEDED = {
     "EOEDetector": {"outlier_names": ["circle", "square"]},
     "NegLabelDetector": {"words": ["circle", "square"], "n_groups": 1},
     "CSPDetector": {"words": ["circle", "square"], "adjectives": ["red"], "n_groups": 1},
+    "NegRefineDetector": {"words": ["circle", "square"], "adjectives": ["red"], "n_groups": 1},
 }
 
 

@@ -164,7 +164,8 @@ class TestCalibrator:
         assert one.spread == 1.5
         assert one.attributes() == {
             "calibration_embeddings_": one.images, "calibration_names_": one.names,
-            "calibration_scores_": one.scores, "calibration_shift_": one.shift, "offset_": 1.0,
+            "calibration_scores_": one.scores, "calibration_shift_": one.shift,
+            "calibration_groups_": None, "offset_": 1.0,
         }  # fmt: skip
         assert one.p_values(np.array([0.0, 1.0, 9.0])).tolist() == [1 / 3, 2 / 3, 1.0]
         with pytest.raises(InputError, match="NaN or infinite"):

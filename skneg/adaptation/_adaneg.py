@@ -47,6 +47,7 @@ class AdaNeg(Adaptation):
 
     reference = "Zhang and Zhang, NeurIPS 2024"
     needs_words = True
+    constant = ("order",)
 
     def __init__(
         self,

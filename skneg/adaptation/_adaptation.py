@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.utils import gen_batches
 
+from .._forks import cached_property
 from ..errors import InputError
 from ..threshold import p_values
 
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from .._state import FittedState
 
 Memory = dict[str, Any]
+
+_CELLS = 2**22  # cosines alive at a time: 16 MiB
+_ROWS = 64  # images in a block at the least
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +38,8 @@ class Static:
         Their static scores, as if they had taught the detector nothing.
     targets : ndarray of shape (m,), int
         The numbers of their classes; -1 where there is no label.
+    groups : ndarray of shape (m,), int
+        Which of them belong together, such as views of one image.
     """
 
     detector: Any
@@ -40,13 +47,14 @@ class Static:
     embeddings: np.ndarray
     scores: np.ndarray
     targets: np.ndarray
+    groups: np.ndarray
 
     @property
     def spread(self) -> float:
         """Standard deviation of the scores; 1 where they are all the same."""
         return float(self.scores.std()) or 1.0
 
-    @property
+    @cached_property
     def texts(self) -> tuple[np.ndarray, np.ndarray]:
         """Class names (k, d) and words (w, d) of the detector, as text embeddings.
 
@@ -65,6 +73,13 @@ class Static:
             )
         return bank.positive, words
 
+    def batches(self, n: int) -> Iterator[slice]:
+        """Slices of n images that are compared with all texts and known images at a time."""
+        bank = getattr(self.state, "text_bank_", None)
+        parts = [] if bank is None else [bank.positive, bank.negative, bank.common]
+        width = len(self.embeddings) + sum(map(len, parts))
+        return gen_batches(n, max(_ROWS, _CELLS // width))
+
     def p_values(self, scores: np.ndarray) -> np.ndarray:
         """Conformal p-values of static scores."""
         return p_values(scores, np.sort(self.scores))
@@ -80,6 +95,7 @@ class Adaptation(BaseEstimator):
 
     reference: ClassVar[str] = ""  # authors, venue and year of the paper
     needs_words: ClassVar[bool] = False  # whether the detector must have words beside the class names
+    constant: ClassVar[tuple[str, ...]] = ()  # parts of the memory that stay as `start` makes them
 
     def check(self) -> None:
         """Refuse parameters that are not usable."""
@@ -114,7 +130,9 @@ class Adaptation(BaseEstimator):
 
     def score_known(self, static: Static, memory: Memory) -> np.ndarray:
         """Scores (m,) of the known images, as if they had taught neither detector nor adaptation."""
-        return self.score(static, memory, static.embeddings, static.scores)
+        Z, s = static.embeddings, static.scores
+        batches = static.batches(len(Z))
+        return np.concatenate([self.score(static, memory, Z[rows], s[rows]) for rows in batches])
 
 
 def fields_fit(memory: Mapping[str, Any], like: Mapping[str, Any]) -> bool:

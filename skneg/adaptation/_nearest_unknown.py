@@ -11,7 +11,7 @@ from .._utils import check_at_least, check_between
 from ._adaptation import Adaptation, Memory, Static
 
 _CELLS = 2**22  # cosines at a time: 16 MiB
-_COPY = 1 - 1e-6  # cosine from which an image is a copy of another
+_COPY = 1 - 1e-5  # cosine from which an image is a copy of another
 _PRIOR = 20  # kept images with which the comparison counts for half of what it will
 _FLOOR = 1e-3  # the smallest spread of a difference of cosines: below it, rounding would count
 
@@ -23,7 +23,7 @@ class NearestUnknown(Adaptation):
     small: as many as Benjamini and Hochberg's rule [1]_ finds at the level `share`. So kept images are not
     chosen by what was kept before, and a stream of known images keeps few or none. With u the largest cosine
     of an image to those that are kept, o that to the known images, and D = o - u standardised by the known
-    images (each of them without itself), its score is ::
+    images (each of them without itself and others of its group), its score is ::
 
         s - sd(s) * weight * m / (m + 20) * log(1 + exp(-D))
 
@@ -34,8 +34,9 @@ class NearestUnknown(Adaptation):
     ----------
     weight : float, default=1.0
         What the comparison counts for, beside the static score.
-    share : float, default=0.5
-        Share of known images that is accepted among the kept ones, between 0 and 1.
+    share : float, default=0.65
+        Share of known images that is accepted among the kept ones, between 0 and 1. The rule counts as if
+        all images were known: where most are not, far fewer of the kept ones are.
     memory_size : int, default=1000
         Images of the stream that are remembered, the last ones.
 
@@ -52,8 +53,9 @@ class NearestUnknown(Adaptation):
     """
 
     reference = "skneg (this package)"
+    constant = ("known", "own", "spread")
 
-    def __init__(self, *, weight: float = 1.0, share: float = 0.5, memory_size: int = 1000) -> None:
+    def __init__(self, *, weight: float = 1.0, share: float = 0.65, memory_size: int = 1000) -> None:
         self.weight = weight
         self.share = share
         self.memory_size = memory_size
@@ -69,7 +71,7 @@ class NearestUnknown(Adaptation):
         Z = static.embeddings
         return {
             "known": Z,
-            "own": _nearest(Z, Z, but_copies=True),
+            "own": _nearest(Z, Z, static.groups),
             "spread": static.spread,
             "images": Z[:0],
             "p_values": np.empty(0),
@@ -107,13 +109,16 @@ class NearestUnknown(Adaptation):
         return s - weight * np.logaddexp(0.0, -(difference - mean) / spread)
 
 
-def _nearest(Z: np.ndarray, others: np.ndarray, but_copies: bool = False) -> np.ndarray:
-    """The largest cosine (n,) of each image to others; -1 where there are none but copies of it."""
+def _nearest(Z: np.ndarray, others: np.ndarray, groups: np.ndarray | None = None) -> np.ndarray:
+    """The largest cosine (n,) of each image to others; with `groups`, to those of other groups and no copies.
+
+    -1 where there are none.
+    """
     nearest = np.empty(len(Z))
     for rows in gen_batches(len(Z), max(1, _CELLS // max(1, len(others)))):
         cosines = Z[rows] @ others.T
-        if but_copies:
-            cosines[cosines > _COPY] = -1
+        if groups is not None:
+            cosines[(cosines > _COPY) | (groups[rows, None] == groups)] = -1
         nearest[rows] = cosines.max(axis=1, initial=-1)
     return nearest
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
@@ -15,6 +16,14 @@ from ..errors import PersistenceError
 from ._adaptation import Adaptation, Static, fields_fit
 
 _PARTS = ("memory", "waiting", "waiting_scores", "n_seen", "order")
+
+
+def _read_only(part: Any) -> Any:
+    if not isinstance(part, np.ndarray):
+        return part
+    view = part.view()
+    view.flags.writeable = False
+    return view
 
 
 @dataclass(frozen=True)
@@ -85,13 +94,20 @@ class Running:
         """With the shift that keeps as many known images below the threshold as before any move."""
         scores = self.adaptation.score_known(self.static, dict(self.memory))
         ordered, before = np.sort(finite(scores)), np.sort(self.static.scores)
-        place = min(int((before < self.static.state.offset_).sum()), len(before) - 1)
+        offset = self.static.state.offset_
+        below = int((before < offset).sum())
+        place = min(below, len(before) - 1)
         shift = float(before[place] - ordered[place])
+        if below in (0, len(before)):  # beyond all known images: as many of their spreads away as before
+            away = (before[place] - offset) / self.static.spread * ordered.std()
+            shift = float(offset - (ordered[place] - away))
         return replace(self, shift=shift, reference=ordered + shift)
 
     def score(self, Z: np.ndarray, s: np.ndarray) -> np.ndarray:
         """Moved scores (n,) of embeddings with static scores s."""
-        return finite(self.adaptation.score(self.static, dict(self.memory), Z, s) + self.shift)
+        memory, batches = dict(self.memory), self.static.batches(len(Z))
+        scores = [self.adaptation.score(self.static, memory, Z[rows], s[rows]) for rows in batches]
+        return finite(np.concatenate(scores) + self.shift)
 
     def after(self, Z: np.ndarray, s: np.ndarray, every: int) -> tuple[np.ndarray, Self]:
         """Scores (n,) of embeddings in their order, and the stream after them, moved each `every`."""
@@ -101,7 +117,7 @@ class Running:
             block, own = Z[step], s[step]
             scores.append(now.score(block, own))
             order = bytes.fromhex(now.order)
-            for row in block:  # one at a time: the hash must not tell how a stream was cut
+            for row in block:  # one at a time: the hash does not tell how embeddings were cut
                 order = hashlib.sha256(order + np.ascontiguousarray(row).tobytes()).digest()
             waiting = np.concatenate([now.waiting, block])
             theirs = np.concatenate([now.waiting_scores, own])
@@ -116,17 +132,25 @@ class Running:
     def shown(self) -> StreamState:
         """What users see of it."""
         n_moved = self.n_seen - len(self.waiting)
-        return StreamState(self.n_seen, n_moved, self.order, self.seed, dict(self.memory))
+        memory = {name: _read_only(part) for name, part in self.memory.items()}
+        return StreamState(self.n_seen, n_moved, self.order, self.seed, memory)
 
     def as_values(self) -> dict[str, Any]:
         """What tells it from others of the same detector, for a file."""
-        return {name: dict(self.memory) if name == "memory" else getattr(self, name) for name in _PARTS}
+        values = {name: getattr(self, name) for name in _PARTS}
+        constant = self.adaptation.constant
+        return {**values, "memory": {name: p for name, p in self.memory.items() if name not in constant}}
 
     def restored(self, values: Any, every: int) -> Self:
         """The stream that `as_values` came from, if this is it before it began; else an error."""
-        if not fields_fit(values, self.as_values()) or not fields_fit(values["memory"], self.memory):
+        own = self.as_values()
+        if not fields_fit(values, own) or not fields_fit(values["memory"], own["memory"]):
             raise PersistenceError("its stream has other parts than its adaptation remembers.")
-        now = replace(self, **values).measured()
+        waiting, n_seen, order = (values[name] for name in ("waiting", "n_seen", "order"))
+        is_whole = len(waiting) == len(values["waiting_scores"]) <= min(n_seen, every)
+        if not is_whole or not re.fullmatch("[0-9a-f]{64}", order):
+            raise PersistenceError(f"its stream of {n_seen} images has {len(waiting)} that wait, or no hash.")
+        now = replace(self, **{**values, "memory": {**self.memory, **values["memory"]}}).measured()
         # Every part takes part in a move: what does not fit is found now.
         one = self.static.embeddings[:1], self.static.scores[:1]
         self.adaptation.move(self.static, dict(now.memory), *one)

@@ -66,10 +66,10 @@ class TANL(Adaptation):
 
     def start(self, static: Static, seed: int) -> Memory:
         """The memory before the first image; see `Adaptation.start`."""
-        images = static.embeddings[-self.memory_size :]
-        known_side = _activations(static, images)
+        rows = np.random.default_rng(seed).permutation(len(static.embeddings))[: self.memory_size]
+        known_side = _activations(static, static.embeddings[rows])
         memory = {"known": known_side, "unknown": known_side[:0], "chosen": self._choose(known_side, None)}
-        return {**memory, "seen": self.score(static, memory, static.embeddings, static.scores)[-_REMEMBERED:]}
+        return {**memory, "seen": self.score_known(static, memory)[-_REMEMBERED:]}
 
     def move(self, static: Static, memory: Memory, Z: np.ndarray, s: np.ndarray) -> Memory:
         """The memory after some more images; see `Adaptation.move`."""

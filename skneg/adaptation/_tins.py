@@ -20,7 +20,8 @@ class TINS(Adaptation):
     (`skneg.prompts.invert_images`). The text g joins the negative words where ``cos(g, v_c) < b_c`` for every
     class, with b_c the cosine of v_c to the class's own name. Of all such texts, the `n_texts` with the
     largest ``mean_c(b_c - cos(g, v_c))`` are kept. The score is InterNeg's: the mean over random groups of
-    negatives of the share of the class names, the mean mass of a name against that of a negative.
+    negatives of the share of the class names, the mean mass of a name against that of a negative. The groups
+    are drawn anew, with the same seed, whenever a text joins.
 
     Needs labelled images in `fit`, and a detector whose words have gone through a text tower. Differs from
     the released code in that an image is scored before it joins, and that texts beyond `n_texts` are
@@ -44,6 +45,7 @@ class TINS(Adaptation):
 
     reference = "TINS, arXiv 2605.10756"
     needs_words = True
+    constant = ("means", "bounds", "seed")
 
     def __init__(
         self,
@@ -81,7 +83,8 @@ class TINS(Adaptation):
         present = np.unique(static.targets[static.targets >= 0])
         if len(present) == 0:
             raise InputError(
-                "TINS keeps texts away from the known classes' images: fit with labelled images."
+                "TINS keeps texts away from the known classes' images, and knows no labelled one of "
+                "theirs: fit or calibrate with labelled images."
             )
         means = np.stack(
             [static.embeddings[static.targets == c].mean(axis=0, dtype=np.float64) for c in present]

@@ -33,15 +33,17 @@ def scenes_tasks(protocol: Protocol, out: Path, encoder: CLIPImageEncoder) -> li
     ood = {"near": scenes("near", 600, _NEAR, 3), "far": numbered("far", far, encoder.transform(far))}
     no_tower = out / "no-tower.safetensors"
     of_shapes: dict[str, Any] = {"n_groups": 1, "words": Words(SHAPE_NAMES, fraction=0.5, max_cosine=1.01)}
+    phrases = {
+        **of_shapes,
+        "words": Words(SHAPE_NAMES, fraction=0.5, max_cosine=0.95),
+        "adjectives": list(COLORS),
+        "superclasses": ["thing"],
+    }
     parameters: dict[str, dict[str, Any]] = {
         "EOEDetector": {"outlier_names": list(_NAMED)},
         "NegLabelDetector": of_shapes,
-        "CSPDetector": {
-            **of_shapes,
-            "words": Words(SHAPE_NAMES, fraction=0.5, max_cosine=0.95),
-            "adjectives": list(COLORS),
-            "superclasses": ["thing"],
-        },
+        "CSPDetector": phrases,
+        "NegRefineDetector": phrases,
         "CLIPNDetector": {"no_encoder": no_tower},
         "ZOCDetector": {"candidate_labels": word_captioner(encoder, SHAPE_NAMES)},
     }

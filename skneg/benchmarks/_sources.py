@@ -137,5 +137,7 @@ def _feature_parameters(words: list[str], n_trained: int) -> dict[str, dict[str,
         "FADetector": {"recipe": CoOpRecipe(n_epochs=12, **short)},
         "NegLabelDetector": {"words": words},
         "CSPDetector": {"words": words},
+        # A class name and a word stand in one text.
+        "NegRefineDetector": {"words": [word for word in words if len(word) < 12]},
         "EOEDetector": {"outlier_names": words[::16]},
     }

@@ -6,7 +6,9 @@ import copy
 import os
 from collections.abc import Mapping
 from numbers import Integral
+from threading import RLock
 from typing import Any, Self
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
@@ -14,7 +16,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.metaestimators import available_if
 
 from .._fitting import calibration_scores
-from .._forks import ForkLock
+from .._forks import ForkLock, after_fork
 from .._reading import in_blocks, read_images
 from .._sklearn import DOC_LINK, asks_known_or_unknown
 from .._utils import check_at_least, check_option, check_seed, finite
@@ -24,6 +26,7 @@ from ..base import OpenSetDetector
 from ..errors import InputError, InputTypeError, PersistenceError
 from ..threshold import p_values
 from ..vocabulary import ClassNames, mark_unknown
+from ._ensemble import _differ
 
 _ADAPTATIONS: dict[str, type[Adaptation]] = {
     "nearest": NearestUnknown,
@@ -32,8 +35,12 @@ _ADAPTATIONS: dict[str, type[Adaptation]] = {
     "clipscope": CLIPScope,
     "tins": TINS,
 }
+_SHOWN = ("classes_", "class_names_", "unknown_label_", "offset_", "n_features_in_", "feature_names_in_")
+_KNOWN = ("embeddings", "scores", "targets", "groups")  # parts of `Static` that a file holds
 _MOST_KNOWN = 5000  # known images that the moved score is measured on
-_one_at_a_time = ForkLock()  # for the moment in which a state takes the place of another
+_locks: WeakKeyDictionary[StreamDetector, Any] = WeakKeyDictionary()
+_making_locks = ForkLock()  # each stream's is made when first needed; a forked process begins without any
+after_fork(_locks.clear)
 
 
 class StreamDetector(ClassifierMixin, BaseEstimator):
@@ -45,8 +52,9 @@ class StreamDetector(ClassifierMixin, BaseEstimator):
     on how it is cut into calls: the state moves after each `move_every` images.
 
     The threshold stays: after each move, the images of known classes that set it are scored anew, and the
-    moved scores are shifted so that the same share of them lies below ``offset_``. New known images are then
-    rejected about as often as before, whatever the stream has shown.
+    moved scores are shifted so that the same share of them lies below ``offset_``. New known images, of all
+    classes together, are then rejected about as often as before, whatever the stream has shown; those of one
+    class may be rejected more, such as one that the unknown images look like.
 
     Parameters
     ----------
@@ -56,8 +64,8 @@ class StreamDetector(ClassifierMixin, BaseEstimator):
     adaptation : {"nearest", "tanl", "adaneg", "clipscope", "tins"} or Adaptation, default="nearest"
         How the score moves: `skneg.adaptation.NearestUnknown`, `TANL`, `AdaNeg`, `CLIPScope` or `TINS`, by
         name with its defaults. All but the first need a detector with words.
-    move_every : int, default=16
-        Images after which the state moves. A memory moves more often with fewer, which takes longer.
+    move_every : int, default=4
+        Images after which the state moves. With more it moves less often, which takes less time.
     random_state : int, RandomState or None, default=None
         What the adaptation draws at random with. `fit` also uses it for the detector where that has a
         parameter of this name that is None.
@@ -98,7 +106,7 @@ class StreamDetector(ClassifierMixin, BaseEstimator):
         detector: OpenSetDetector,
         adaptation: str | Adaptation = "nearest",
         *,
-        move_every: int = 16,
+        move_every: int = 4,
         random_state: Any = None,
     ) -> None:
         self.detector = detector
@@ -120,9 +128,10 @@ class StreamDetector(ClassifierMixin, BaseEstimator):
         ----------
         X, y, class_names, groups
             As in `NegPromptDetector.fit`.
-        unlabelled : images or embeddings, optional
-            Images of the place where it will work, known and unknown ones, in an order that matters. They
-            move the state once; predictions then use it, and `reset` comes back to it.
+        unlabelled : images or embeddings, or callable, optional
+            Images of the place where it will work, known and unknown ones, in an order that matters, or a
+            function without arguments that gives them (a search cuts arrays as long as X). They move the
+            state once; predictions then use it, and `reset` comes back to it.
 
         Returns
         -------
@@ -190,15 +199,16 @@ class StreamDetector(ClassifierMixin, BaseEstimator):
     def reset(self) -> Self:
         """Forget the stream: back to the state after `fit`, with its `unlabelled` images."""
         self._begun()
-        self._moved = self._start
+        with self._lock():
+            self._moved = self._start
         return self
 
     def set_vocabulary(
-        self, class_names: ClassNames, X: Any = None, y: Any = None, groups: Any = None
+        self, class_names: ClassNames, X: Any = None, y: Any = None, groups: Any = None, **more: Any
     ) -> Self:
-        """Replace the known classes; see `NegPromptDetector.set_vocabulary`. The stream is forgotten."""
+        """Replace the known classes; see the detector's own `set_vocabulary`. The stream is forgotten."""
         detector = self._begun().static.detector
-        return self._adopt(copy.copy(detector).set_vocabulary(class_names, X, y, groups))
+        return self._adopt(copy.copy(detector).set_vocabulary(class_names, X, y, groups, **more))
 
     def calibrate(self, X: Any = None, y: Any = None, groups: Any = None) -> Self:
         """Set the threshold anew; see `NegPromptDetector.calibrate`. The stream is forgotten."""
@@ -223,7 +233,7 @@ class StreamDetector(ClassifierMixin, BaseEstimator):
         return load_as(cls, path, parameters)
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("classes_", "class_names_", "unknown_label_", "offset_", "n_features_in_"):
+        if name in _SHOWN:
             return getattr(self._begun().static.state, name)
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
@@ -269,19 +279,34 @@ class StreamDetector(ClassifierMixin, BaseEstimator):
     def _begun(self) -> Running:
         """The state; a detector that came fitted is taken up when first needed."""
         if "_moved" not in vars(self):
-            if not isinstance(self.detector, OpenSetDetector) or not self.detector.__sklearn_is_fitted__():
+            self._check_parameters()
+            if not self.detector.__sklearn_is_fitted__():
                 raise NotFittedError(
                     "this StreamDetector is not fitted, since its detector is not: call fit, or give it a "
                     "fitted one."
                 )
-            taken = self._take_up(copy.copy(self.detector))
-            with _one_at_a_time.held():
+            with self._lock():
                 if "_moved" not in vars(self):  # another thread may have been faster
-                    self.__dict__.update(taken)
+                    self.__dict__.update(self._take_up(copy.copy(self.detector)))
+        if any(map(_differ, self._asked, self._facts())):
+            raise InputError(
+                "detector, or a parameter of it, has been changed, and the stream goes on with what it began "
+                "with: fit, or make another StreamDetector."
+            )
         return self._moved
 
+    def _facts(self) -> list[Any]:
+        """The detector and its parameters, as objects to compare by identity."""
+        return [self.detector, *self.detector.get_params().values()]
+
+    def _lock(self) -> Any:
+        with _making_locks.held():
+            return _locks.setdefault(self, RLock())
+
     def _adopt(self, detector: OpenSetDetector, unlabelled: Any = None) -> Self:
-        self.__dict__.update(self._take_up(detector, unlabelled))
+        taken = self._take_up(detector, unlabelled)
+        with self._lock():
+            self.__dict__.update(taken)
         return self
 
     def _take_up(self, detector: OpenSetDetector, unlabelled: Any = None) -> dict[str, Any]:
@@ -291,19 +316,21 @@ class StreamDetector(ClassifierMixin, BaseEstimator):
         calibrator, seed = state.calibrator, int(check_seed(self.random_state).randint(2**31 - 1))
         scores = calibration_scores(detector, state, calibrator.images, calibrator.names, calibrator.shift)
         embeddings, place = np.asarray(calibrator.images), {n: i for i, n in enumerate(state.class_names_)}
+        groups = np.arange(len(embeddings)) if calibrator.groups is None else calibrator.groups
         targets = np.array([place.get(name, -1) for name in calibrator.names or [""] * len(embeddings)])
         if len(scores) < len(embeddings):  # of classes that are gone and cannot be scored
-            embeddings, targets = embeddings[targets >= 0], targets[targets >= 0]
+            embeddings, groups, targets = (part[targets >= 0] for part in (embeddings, groups, targets))
         if len(scores) > _MOST_KNOWN:
             rows = np.sort(np.random.default_rng(seed).permutation(len(scores))[:_MOST_KNOWN])
-            embeddings, scores, targets = embeddings[rows], scores[rows], targets[rows]
-        known = np.array(embeddings, dtype=np.float32), np.array(scores, dtype=np.float64), targets
+            embeddings, groups, targets, scores = (p[rows] for p in (embeddings, groups, targets, scores))
+        known = np.array(embeddings, dtype=np.float32), np.array(scores, dtype=np.float64), targets, groups
         # A copy, so that what is done to `detector_` later does not reach a stream under way.
         static = Static(copy.copy(detector), state, *known)
         moved = Running.begin(self._adaptation(), static, seed)
         if unlabelled is not None:
+            unlabelled = unlabelled() if callable(unlabelled) else unlabelled
             moved = moved.after(*_see(static, unlabelled), self.move_every)[1]
-        return {"detector_": detector, "_start": moved, "_moved": moved}
+        return {"detector_": detector, "_start": moved, "_moved": moved, "_asked": self._facts()}
 
     def _labels(self, moved: Running, scores: np.ndarray, Z: np.ndarray) -> np.ndarray:
         state = moved.static.state
@@ -314,15 +341,14 @@ class StreamDetector(ClassifierMixin, BaseEstimator):
 
     def _stream(self, X: Any) -> tuple[Running, np.ndarray, np.ndarray]:
         """What X was scored by, its scores, and its embeddings; the state moves at the end, or not at all."""
-        while True:
-            before = self._now()
-            Z, s = _see(before.static, X)
-            scores, after = before.after(Z, s, self.move_every)
-            with _one_at_a_time.held():
-                if self._moved is before:
-                    self._moved = after
-                    return before, scores, Z
-            # Another thread was faster: its images come first.
+        moved = self._now()
+        Z, s = _see(moved.static, X)
+        with self._lock():
+            now = self._now()
+            if now.static is not moved.static:  # another thread has changed the vocabulary
+                Z, s = _see(now.static, X)
+            scores, self._moved = now.after(Z, s, self.move_every)
+        return now, scores, Z
 
     def _stored_state(self) -> tuple[dict[str, Any] | None, None]:
         """What a file holds of the stream, and no model: that of its detector is enough."""
@@ -334,27 +360,29 @@ class StreamDetector(ClassifierMixin, BaseEstimator):
             "embeddings": now.static.embeddings,
             "scores": now.static.scores,
             "targets": now.static.targets,
+            "groups": now.static.groups,
             "seed": now.seed,
             "streams": [start.as_values(), now.as_values()],
         }, None
 
     def _restore_state(self, values: Mapping[str, Any], backbone: None) -> None:
         """Take what `_stored_state` gave."""
-        if set(values) != {"detector_", "embeddings", "scores", "targets", "seed", "streams"}:
+        if set(values) != {"detector_", *_KNOWN, "seed", "streams"} or type(values["seed"]) is not int:
             raise PersistenceError("its StreamDetector holds more or less than a stream leaves.")
         detector, seed = values["detector_"], values["seed"]
-        known = [values[name] for name in ("embeddings", "scores", "targets")]
+        known = [values[name] for name in _KNOWN]
         self._check_parameters()
         if not isinstance(detector, OpenSetDetector) or type(detector) is not type(self.detector):
             raise PersistenceError("its stream is not one of its detector.")
         state = detector._fitted()
         width = np.shape(np.asarray(state.calibrator.images))[-1]
         kinds = [(part.shape, part.dtype.kind) for part in known]
-        if kinds != [((len(known[0]), width), "f"), ((len(known[0]),), "f"), ((len(known[0]),), "i")]:
+        n = len(known[0])
+        if kinds != [((n, width), "f"), ((n,), "f"), ((n,), "i"), ((n,), "i")]:
             raise PersistenceError("its known images do not fit its detector.")
         first = Running.begin(self._adaptation(), Static(detector, state, *known), seed)
         start, now = (first.restored(held, self.move_every) for held in values["streams"])
-        self.__dict__.update(detector_=detector, _start=start, _moved=now)
+        self.__dict__.update(detector_=detector, _start=start, _moved=now, _asked=self._facts())
 
 
 def _see(static: Static, X: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -367,8 +395,6 @@ def _see(static: Static, X: Any) -> tuple[np.ndarray, np.ndarray]:
 
 def _scores(moved: Running, X: Any) -> np.ndarray:
     """Moved scores (n,) of images, some of them at a time."""
-    detector = moved.static.detector
-    detector._fitted()
-    return in_blocks(
-        detector, moved.static.state, X, lambda state, Z: moved.score(Z, detector._score(state, Z))
-    )
+    own = moved.static.detector
+    own._fitted()
+    return in_blocks(own, moved.static.state, X, lambda state, Z: moved.score(Z, own._score(state, Z)))

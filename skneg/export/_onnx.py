@@ -21,6 +21,9 @@ from ._traced import Traced, UntraceableError, with_rows
 
 _N_TRACED = 64  # images
 
+# How the needs begin of what no graph of embeddings, or of pixels, can compute.
+_MORE = ("local", "pixels", "the text tower")
+
 
 def onnx(detector: Any, path: str | os.PathLike, *, images: bool = False) -> None:
     """Write a fitted detector as an ONNX file, to answer without skneg, scikit-learn and torch.
@@ -89,7 +92,7 @@ def onnx(detector: Any, path: str | os.PathLike, *, images: bool = False) -> Non
         )
     check_is_fitted(detector)
     state = detector._fitted()
-    if not detector.__sklearn_tags__().input_tags.two_d_array:
+    if detector.needs.startswith(_MORE) or not detector.__sklearn_tags__().input_tags.two_d_array:
         raise _refusal(name, f"it needs {detector.needs}, not embeddings alone")
     rows = _kept_embeddings(state)
     try:
@@ -111,7 +114,7 @@ def onnx(detector: Any, path: str | os.PathLike, *, images: bool = False) -> Non
 
 def _refusal(name: str, why: str) -> PersistenceError:
     classes = [detector_class(other) for other in DETECTORS]
-    known = ", ".join(cls.__name__ for cls in classes if not cls.needs.startswith(("local", "pixels")))
+    known = ", ".join(cls.__name__ for cls in classes if not cls.needs.startswith(_MORE))
     return PersistenceError(
         f"{name} cannot be exported to ONNX: {why}. Save it with detector.save(path), or export one of "
         f"{known}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
 
@@ -19,7 +20,12 @@ _RATIO = (3 / 4, 4 / 3)
 
 
 def augmented_views(
-    X: Any, y: Any, n_views: int = 4, random_state: int | np.random.RandomState | None = None
+    X: Any,
+    y: Any,
+    n_views: int = 4,
+    random_state: int | np.random.RandomState | None = None,
+    *,
+    area: tuple[float, float] = _AREA,
 ) -> tuple[ImageSequence, np.ndarray, np.ndarray]:
     """Each image and random crops of it, every other one mirrored, for `fit` on few images.
 
@@ -36,9 +42,12 @@ def augmented_views(
     y : array-like of shape (n,)
         Their labels.
     n_views : int, default=4
-        Crops of each image. They have 1/2 to all of its area, and sides of its ratio times 3/4 to 4/3.
+        Crops of each image. They have sides of its ratio times 3/4 to 4/3.
     random_state : int, RandomState or None, default=None
         Decides the crops.
+    area : pair of float, default=(0.5, 1.0)
+        The smallest and the largest share of an image's area that a crop has. Small crops miss what the image
+        shows.
 
     Returns
     -------
@@ -63,6 +72,8 @@ def augmented_views(
     (6, [0, 1, 2, 0, 1, 2])
     """
     check_at_least("n_views", n_views, 1, Integral)
+    if not (isinstance(area, Sequence) and len(area) == 2 and 0 < area[0] <= area[1] <= 1):
+        raise InputError(f"area must be two shares with 0 < smallest <= largest <= 1, got {area!r}.")
     if is_embeddings(X):
         raise InputError("X holds embeddings, of which there are no crops: give the images.")
     images, labels, seed = as_image_sequence(X), np.asarray(y), check_seed(random_state).randint(2**31)
@@ -75,15 +86,17 @@ def augmented_views(
         image = images[row]
         if not isinstance(image, Image.Image):
             raise InputError("X holds preprocessed tensors, which cannot be cropped: give the images.")
-        return _crop(image, np.random.RandomState([seed, i]), mirror=view % 2 == 1) if view else image
+        return _crop(image, np.random.RandomState([seed, i]), view % 2 == 1, area) if view else image
 
     times = 1 + n_views
     return ImageSequence(n * times, load), np.tile(labels, times), np.tile(np.arange(n), times)
 
 
-def _crop(image: Image.Image, rng: np.random.RandomState, mirror: bool) -> Image.Image:
+def _crop(
+    image: Image.Image, rng: np.random.RandomState, mirror: bool, area: tuple[float, float]
+) -> Image.Image:
     size, ratio = np.array(image.size), np.exp(rng.uniform(*np.log(_RATIO)))
-    sides = size * np.sqrt(rng.uniform(*_AREA) * np.array([ratio, 1 / ratio]))
+    sides = size * np.sqrt(rng.uniform(*area) * np.array([ratio, 1 / ratio]))
     sides = np.clip(np.rint(sides).astype(int), 1, size)
     corner = rng.randint(0, size - sides + 1)
     crop = image.crop((*corner.tolist(), *(corner + sides).tolist()))

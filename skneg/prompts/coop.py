@@ -28,6 +28,9 @@ from .training import LearnedPrompts, batches_of, initial_context, minimise
 # frozen prompts they are (b, 2 k) and (b, patches, 2 k): those of the learned ones come first.
 CoOpLoss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], dict[str, torch.Tensor]]
 
+# Maps images and labels of a step to the terms of a loss.
+Terms = Callable[[torch.Tensor, torch.Tensor], dict[str, torch.Tensor]]
+
 
 def coop_loss(whole: torch.Tensor, local: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
     """Cross-entropy of the whole image's logits (b, k) ([1]_)."""
@@ -80,6 +83,32 @@ def fa_loss(n_copies: int) -> CoOpLoss:
     return loss
 
 
+def descend(
+    terms: Terms,
+    parameters: list[torch.Tensor],
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    recipe: CoOpRecipe,
+    generator: torch.Generator,
+    stage: str,
+    verbose: bool,
+) -> dict[str, np.ndarray]:
+    """CoOp's descent on some parameters; gives every term at every step."""
+    optimizer = torch.optim.SGD(parameters, lr=recipe.learning_rate, momentum=0.9, weight_decay=5e-4)
+    steps_per_epoch = math.ceil(len(images) / recipe.train_batch_size)
+    steps = recipe.n_epochs * steps_per_epoch
+
+    def rate(step: int) -> float:
+        epoch = step // steps_per_epoch
+        if epoch == 0:
+            return 1e-5 / recipe.learning_rate
+        return 0.5 * (1 + math.cos(math.pi * epoch / recipe.n_epochs))
+
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+    batches = batches_of(images, labels, recipe.train_batch_size, steps, generator)
+    return minimise(terms, optimizer, batches, steps, stage, verbose, schedule)
+
+
 def train_coop(
     text_tower: TextTower,
     class_names: Sequence[str],
@@ -129,22 +158,10 @@ def train_coop(
     start = PromptRecipe(n_ctx=recipe.n_ctx, context_init=recipe.context_init)
     positive = initial_context(text_tower, start, generator).requires_grad_()
     encoder = PromptEncoder(text_tower, positive.shape[0], class_names)
-    steps_per_epoch = math.ceil(len(images) / recipe.train_batch_size)
-    steps = recipe.n_epochs * steps_per_epoch
     history: dict[str, np.ndarray] = {}
 
-    def descend(terms: Callable, parameter: torch.Tensor, stage: str) -> None:
-        optimizer = torch.optim.SGD([parameter], lr=recipe.learning_rate, momentum=0.9, weight_decay=5e-4)
-
-        def rate(step: int) -> float:
-            epoch = step // steps_per_epoch
-            if epoch == 0:
-                return 1e-5 / recipe.learning_rate
-            return 0.5 * (1 + math.cos(math.pi * epoch / recipe.n_epochs))
-
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
-        batches = batches_of(images, labels, recipe.train_batch_size, steps, generator)
-        history.update(minimise(terms, optimizer, batches, steps, stage, verbose, schedule))
+    def train(terms: Terms, parameter: torch.Tensor, stage: str) -> None:
+        history.update(descend(terms, [parameter], images, labels, recipe, generator, stage, verbose))
 
     beside = images.new_empty(0, images.shape[-1])
     if frozen:
@@ -166,11 +183,11 @@ def train_coop(
             "orthogonality": 0.1 * pairs.abs().sum(dim=(1, 2)).mean(),
         }
 
-    descend(positive_terms, positive, "positive")
+    train(positive_terms, positive, "positive")
     k, (n_ctx, width) = len(class_names), positive.shape
     negative = torch.zeros(0, k, n_ctx, width)
     if n_negative:
         noise = 0.02 * torch.randn(n_negative, k, n_ctx, width, generator=generator)
         negative = (positive.detach() + noise.to(device)).requires_grad_()
-        descend(negative_terms, negative, "negative")
+        train(negative_terms, negative, "negative")
     return LearnedPrompts(positive.detach().cpu().numpy(), negative.detach().cpu().numpy(), history)

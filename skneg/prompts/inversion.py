@@ -64,6 +64,23 @@ def invert_images(
     >>> invert_images(tower, x, ["star", "fish"], x[:0], steps=2).shape
     (2, 128)
     """
+    with torch.inference_mode(False), torch.enable_grad():  # whatever the caller has switched off
+        return _invert(
+            text_tower, images, words, away_from, template, steps, learning_rate, weight_decay, away_weight
+        )
+
+
+def _invert(
+    text_tower: TextTower,
+    images: np.ndarray,
+    words: Sequence[str],
+    away_from: np.ndarray,
+    template: str,
+    steps: int,
+    learning_rate: float,
+    weight_decay: float,
+    away_weight: float,
+) -> np.ndarray:
     device = text_tower.device
     prefix = context_from_text(text_tower, template)
     starts = {word: context_from_text(text_tower, word).mean(dim=0) for word in dict.fromkeys(words)}

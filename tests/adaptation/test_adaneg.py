@@ -17,7 +17,7 @@ STATE = FittedState(
     {},
     {"text_bank_": TextBank(EYE[:2], EYE[2:])},
 )
-STATIC = Static(None, STATE, EYE, np.arange(4.0), np.zeros(4, dtype=int))
+STATIC = Static(None, STATE, EYE, np.arange(4.0), np.zeros(4, dtype=int), np.arange(4))
 
 
 def unit(*rows):

@@ -10,10 +10,10 @@ from skneg.errors import InputError
 
 
 def test_p_values_of_known_images_are_conformal():
-    known = Static(None, None, np.eye(3), np.array([1.0, 2.0, 3.0]), np.zeros(3))
+    known = Static(None, None, np.eye(3), np.array([1.0, 2.0, 3.0]), np.zeros(3), np.arange(3))
     np.testing.assert_array_equal(known.p_values(np.array([0.5, 2.0, 9.0])), [0.25, 0.75, 1.0])
     assert known.spread == np.std([1.0, 2.0, 3.0])
-    assert Static(None, None, np.eye(2), np.array([1.0, 1.0]), np.zeros(2)).spread == 1.0
+    assert Static(None, None, np.eye(2), np.array([1.0, 1.0]), np.zeros(2), np.arange(2)).spread == 1.0
 
 
 def test_words_are_all_negatives_that_belong_to_no_class():
@@ -21,12 +21,12 @@ def test_words_are_all_negatives_that_belong_to_no_class():
     Z = rng.normal(size=(40, 8))
     bank = TextBank(*(rng.normal(size=(n, 8)).astype(np.float32) for n in (2, 5)))
     detector = WordsDetector(text_bank=bank, class_names=["a", "b"]).fit(Z)
-    positive, words = Static(detector, detector._fitted(), Z, Z[:, 0], None).texts
+    positive, words = Static(detector, detector._fitted(), Z, Z[:, 0], None, None).texts
     assert positive.shape == (2, 8)
     assert words.shape == (5, 8)
     knn = KNNDetector().fit(Z, np.arange(40) % 2)
     with pytest.raises(InputError, match="has none: take WordsDetector"):
-        _ = Static(knn, knn._fitted(), Z, Z[:, 0], None).texts
+        _ = Static(knn, knn._fitted(), Z, Z[:, 0], None, None).texts
 
 
 def test_a_memory_fits_another_of_the_same_kinds_and_widths():

@@ -12,7 +12,10 @@ def test_scores_by_hand():
     eye = np.eye(4, dtype=np.float32)
     bank = TextBank(eye[:2], eye[:0], common=eye[2:])
     state = FittedState(Vocabulary(np.array(["a", "b"]), ("a", "b")), None, 0.5, {}, {"text_bank_": bank})
-    static, adaptation = Static(None, state, eye, np.arange(4.0), np.zeros(4, dtype=int)), CLIPScope()
+    static, adaptation = (
+        Static(None, state, eye, np.arange(4.0), np.zeros(4, dtype=int), np.arange(4)),
+        CLIPScope(),
+    )
     memory = adaptation.start(static, 0)
     assert memory["counts"].tolist() == [1, 1]
     memory = adaptation.move(static, memory, eye[[0, 0, 1]], np.zeros(3))

@@ -11,9 +11,9 @@ def unit(*rows):
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
 
-def static(scores):
+def static(scores, groups=(0, 1, 2, 3)):
     images = unit([1, 0, 0], [1, 0.2, 0], [1, 0, 0.3], [1, 0.1, 0.1])
-    return Static(None, None, images, np.array(scores), np.zeros(4, dtype=int))
+    return Static(None, None, images, np.array(scores), np.zeros(4, dtype=int), np.array(groups))
 
 
 KNOWN = static([1.0, 2.0, 4.0, 3.0])
@@ -27,10 +27,12 @@ def test_benjamini_and_hochbergs_rule():
     assert _largest_found(np.empty(0), 0.5) == 0.0
 
 
-def test_copies_do_not_count_as_neighbours_of_a_known_image():
+def test_copies_and_images_of_its_group_do_not_count_as_neighbours_of_a_known_image():
     Z = unit([1, 0], [1, 0], [1, 1])
-    np.testing.assert_allclose(_nearest(Z, Z, but_copies=True), [0.5**0.5] * 3, rtol=1e-6)
+    np.testing.assert_allclose(_nearest(Z, Z, np.arange(3)), [0.5**0.5] * 3, rtol=1e-6)
     np.testing.assert_allclose(_nearest(Z, Z), 1, rtol=1e-6)
+    assert _nearest(Z, Z, np.array([0, 0, 0])).tolist() == [-1, -1, -1]
+    np.testing.assert_allclose(_nearest(Z, Z, np.array([0, 1, 1])), [0.5**0.5, -1, 0.5**0.5], rtol=1e-6)
     assert _nearest(Z, Z[:0]).tolist() == [-1, -1, -1]
 
 
@@ -57,7 +59,7 @@ def test_scores_by_hand():
 
 
 def test_images_that_look_known_are_not_kept_and_old_ones_are_forgotten():
-    adaptation = NearestUnknown(memory_size=3)
+    adaptation = NearestUnknown(memory_size=3, share=0.5)
     memory = adaptation.start(KNOWN, 0)
     many = static(np.arange(100.0))
     memory = adaptation.move(many, memory, unit([1, 0, 0], [0, 1, 0]), np.array([50.0, -1.0]))

@@ -14,7 +14,7 @@ EYE = np.eye(4, dtype=np.float32)
 SCORES = np.array([1.0, 2.0, 3.0, 4.0])
 CALIBRATOR = Calibrator(EYE, None, SCORES, 2.0)
 STATE = FittedState(Vocabulary(np.array(["a"]), ("a",)), None, 1.0, {}, {}, CALIBRATOR)
-STATIC = Static(None, STATE, EYE, SCORES, np.zeros(4, dtype=int))
+STATIC = Static(None, STATE, EYE, SCORES, np.zeros(4, dtype=int), np.arange(4))
 
 
 class Counting(Adaptation):

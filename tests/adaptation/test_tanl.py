@@ -16,7 +16,7 @@ STATE = FittedState(
     {},
     {"text_bank_": TextBank(EYE[:2], EYE[2:])},
 )
-STATIC = Static(None, STATE, EYE[[0, 1]], np.arange(2.0), np.zeros(2, dtype=int))
+STATIC = Static(None, STATE, EYE[[0, 1]], np.arange(2.0), np.zeros(2, dtype=int), np.arange(2))
 
 
 def test_otsu_parts_two_groups_and_says_0_for_one():

@@ -62,7 +62,7 @@ def test_it_needs_words_with_names_and_labels(scenes):
     with pytest.raises(InputError, match="came as embeddings"):
         StreamDetector(ready, "tins").score_samples(Z)
     unlabelled = WordsDetector(model="skneg-tiny", class_names=["heart", "star"]).fit(Z)
-    with pytest.raises(InputError, match="fit with labelled images"):
+    with pytest.raises(InputError, match="fit or calibrate with labelled images"):
         StreamDetector(unlabelled, "tins").score_samples(Z)
 
 

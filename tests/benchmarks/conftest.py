@@ -32,10 +32,16 @@ QUICK = {
     "LoCoOpDetector": COOP,
     "SCTDetector": COOP,
     "LSNDetector": COOP,
+    "LocalPromptDetector": {**COOP, "n_negative": 4},
+    "IDLikeDetector": {**COOP, "n_negative": 4, "n_crops": 2},
     "FADetector": {"recipe": CoOpRecipe(n_epochs=1, n_ctx=None, context_init="a photo of a")},
     "EOEDetector": {"outlier_names": ["ladder", "octopus"]},
     "NegLabelDetector": {"words": Words(SHAPE_NAMES, fraction=0.5), "n_groups": 3},
     "CSPDetector": {
+        "words": Words(SHAPE_NAMES, fraction=0.5), "adjectives": list(COLORS),
+        "superclasses": ["thing"], "n_groups": 3,
+    },
+    "NegRefineDetector": {
         "words": Words(SHAPE_NAMES, fraction=0.5), "adjectives": list(COLORS),
         "superclasses": ["thing"], "n_groups": 3,
     },

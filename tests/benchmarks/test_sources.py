@@ -70,7 +70,8 @@ def test_real_features(run, features):
     assert {cell[2] for cell in cells if cell[0] == "Split-4"} == {"Split-4", "dtd"}
     assert {cell[2] for cell in cells if cell[0] == "1,000 ID"} == {"dtd"}
     assert {name for experiment, name in reasons(result) if experiment == "Split-4"} == {
-        "GLMCMDetector", "ODINDetector", "LoCoOpDetector", "SCTDetector", "CLIPNDetector", "ZOCDetector"
+        "GLMCMDetector", "ODINDetector", "LoCoOpDetector", "SCTDetector", "CLIPNDetector", "ZOCDetector",
+        "IDLikeDetector", "LocalPromptDetector",
     }  # fmt: skip
     assert "1,000 classes" in reasons(result)["1,000 ID", "LSNDetector"]
     assert cells["Split-4", "MCMDetector", "dtd", 0]["accuracy"] > 80

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV
 
 import skneg
 from skneg import KNNDetector, MCMDetector, ODINDetector, StreamDetector, TextBank, WordsDetector
@@ -58,7 +59,7 @@ def mixed(world):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_predictions_leave_the_state_alone_and_streams_move_it(world, mixed, kind):
-    stream = StreamDetector(static(world), kind, random_state=0)
+    stream = StreamDetector(static(world), kind, move_every=16, random_state=0)
     before = stream.score_samples(mixed[0])
     first = stream.state_
     stream.predict(mixed[0])
@@ -109,6 +110,55 @@ def test_known_images_are_not_rejected_more_whatever_the_stream_has_shown(world,
     stream.partial_score(np.repeat(world["unknown"][:1], 200, axis=0) if X is None else X)
     rejected = np.mean(stream.predict(world["known"][150:]) == "unknown")
     assert rejected <= 2 * stream.detector_.contamination
+
+
+def test_views_of_one_image_are_not_its_neighbours(world):
+    rng = np.random.default_rng(3)
+    views = np.repeat(world["train"], 5, axis=0) + 0.03 * rng.normal(size=(750, D))
+    y, groups = np.repeat(world["y"], 5), np.repeat(np.arange(150), 5)
+    detector = KNNDetector(n_neighbors=1, random_state=0).fit(views, y, groups=groups)
+    np.testing.assert_array_equal(np.sort(detector.calibration_groups_), groups)
+    stream = StreamDetector(detector)
+    stream.partial_score(world["unknown"][:300])
+    assert len(stream.state_.memory["kept"]) > 100
+    assert np.mean(stream.predict(world["known"]) == "unknown") <= 0.1
+    moved = detector.add_images(world["known"][:50], np.array(list("abc"))[np.arange(50) % 3])
+    assert len(moved.calibration_groups_) == len(moved.calibration_embeddings_)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_threshold_that_unknown_images_have_set_keeps_its_place(world, kind):
+    detector = static(world).calibrate_unknown(world["unknown"][:200], accepted=0.5)
+    far = detector.offset_ < detector.calibration_scores_.min()
+    stream = StreamDetector(detector, kind, random_state=0)
+    share = np.mean(detector.predict(world["known"]) == "unknown")
+    assert abs(np.mean(stream.predict(world["known"]) == "unknown") - share) < 0.03
+    detector = static(world).calibrate_unknown(world["unknown"][:200], accepted=0.99)
+    far = far or detector.offset_ < detector.calibration_scores_.min()
+    assert far
+    accepted = np.mean(detector.predict(world["unknown"][200:]) != "unknown")
+    found = np.mean(
+        StreamDetector(detector, kind, random_state=0).predict(world["unknown"][200:]) != "unknown"
+    )
+    # TANL, AdaNeg and CLIPScope are scores of their own: their tails lie elsewhere.
+    assert abs(found - accepted) < (0.01 if kind == "nearest" else 0.35)
+
+
+def test_a_long_call_is_not_kept_waiting_by_short_ones(world):
+    stream, done = StreamDetector(static(world)), threading.Event()
+
+    def short_calls():
+        while not done.is_set():
+            stream.partial_score(world["known"][:1])
+
+    other = threading.Thread(target=short_calls)
+    other.start()
+    try:
+        stream.partial_score(world["known"])
+    finally:
+        done.set()
+        other.join()
+    assert stream.state_.n_seen >= 400
 
 
 def test_unknown_images_are_found_better_once_some_were_seen(world, mixed):
@@ -188,6 +238,29 @@ def test_an_image_that_cannot_be_read_moves_nothing():
         stream.partial_score([X[0], b"no image"])
     assert stream.state_.n_seen == 0
     assert stream.partial_score(X[:3]).shape == (3,)
+
+
+def test_another_detector_needs_another_stream(world, mixed):
+    stream = StreamDetector(static(world))
+    stream.partial_score(mixed[0])
+    for change in ({"detector": KNNDetector()}, {"detector__contamination": 0.3}):
+        stream.set_params(**change)
+        with pytest.raises(InputError, match="detector, or a parameter of it, has been changed"):
+            stream.partial_score(mixed[0])
+
+
+def test_what_is_shown_of_the_memory_cannot_be_changed(world, mixed):
+    stream = StreamDetector(static(world))
+    stream.partial_score(mixed[0])
+    with pytest.raises(ValueError, match="read-only"):
+        stream.state_.memory["images"][0] = 0
+
+
+def test_a_search_takes_a_pool_as_a_function(world, mixed):
+    stream = StreamDetector(KNNDetector(random_state=0), NearestUnknown())
+    search = GridSearchCV(stream, {"adaptation__share": [0.3, 0.9]}, cv=2, scoring="accuracy")
+    search.fit(world["train"], world["y"], unlabelled=lambda: mixed[0])
+    assert search.best_estimator_.state_.n_seen == 200
 
 
 def test_another_adaptation_begins_another_stream(world, mixed):

@@ -33,6 +33,8 @@ from ..test_common import make_detector, no_encoder  # noqa: F401
 REFUSED = {
     "GLMCMDetector": "local features", "LoCoOpDetector": "local features", "SCTDetector": "local features",
     "ODINDetector": "pixels", "ZOCDetector": "a caption model",
+    "NegRefineDetector": "the text tower", "LocalPromptDetector": "local features",
+    "IDLikeDetector": "pixels",
 }  # fmt: skip
 EXPORTED = [info.name for info in skneg.list_detectors() if info.name not in REFUSED]
 QUICK = PromptRecipe(positive_steps=5, negative_steps=5)

@@ -61,3 +61,17 @@ def test_a_detector_learns_from_views():
     detector.fit(views, labels, groups=groups)
     assert detector.predict(X).shape == (12,)
     assert detector.joint_score_.images.counts.sum() == 60
+
+
+def test_the_area_of_crops_can_be_set():
+    X, y = np.zeros((20, 40, 40, 3), dtype=np.uint8), np.zeros(20)
+    views = augmented_views(X, y, 1, 0, area=(0.1, 0.2))[0]
+    areas = [views[i].size[0] * views[i].size[1] / 1600 for i in range(20, 40)]
+    assert min(areas) > 0.07
+    assert max(areas) < 0.24
+
+
+@pytest.mark.parametrize("area", [0.5, (0, 1), (0.5, 0.2), (0.5, 1.5), (0.5,)])
+def test_areas_that_are_no_shares_are_refused(area):
+    with pytest.raises(InputError, match="area"):
+        augmented_views(np.zeros((2, 8, 8, 3), dtype=np.uint8), [0, 1], area=area)
