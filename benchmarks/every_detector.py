@@ -158,7 +158,8 @@ def main() -> None:
     warnings.simplefilter("ignore")  # one image a class: each threshold is a guess and says so
     options = parser.parse_args()
     lines = run(options)
-    table = tabulated(lines, list(detectors()), SHOTS[-1])
+    done = {line["detector"] for line in lines}
+    table = tabulated(lines, [name for name in detectors() if name in done], SHOTS[-1])
     report(table, partial(scores_file, options.out), options.picture)
     if options.slow:
         slow_table(lines, SLOW, [*RECIPES, "ODINDetector", *BESIDE_SLOW])
