@@ -138,16 +138,19 @@ def detectors(case: Case, seed: int) -> dict[str, Any]:
     }
 
 
-def measure(detector: Any, case: Case) -> dict[str, float]:
+def measure(detector: Any, case: Case, keep: Path | None = None) -> dict[str, float]:
+    """Figures of a detector on a case; its scores go to the file `keep`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SknegWarning)
         detector.fit(*case.train)
     scores = detector.score_samples(case.test[0])
+    unknown = {name: detector.score_samples(images) for name, images in case.unknown.items()}
+    if keep is not None:
+        np.savez_compressed(keep, known=scores, **unknown)
     figures = {}
-    for name, images in case.unknown.items():
-        sides = scores, detector.score_samples(images)
-        figures[name] = 100 * auroc(*sides)
-        figures[f"{name} FPR95"] = 100 * fpr_at_tpr(*sides)
+    for name, strange in unknown.items():
+        figures[name] = 100 * auroc(scores, strange)
+        figures[f"{name} FPR95"] = 100 * fpr_at_tpr(scores, strange)
     right = detector.predict_proba(case.test[0]).argmax(axis=1) == case.test[1]
     figures |= {"accuracy": 100 * right.mean(), "rejected": 100 * (scores < detector.offset_).mean()}
     if len(case.names) == 1:

@@ -62,8 +62,10 @@ precision, batch_size, verbose
         whitener = np.eye(embeddings.shape[1])
         if np.abs(within).max() > 1e-6:  # else all images are one, and the distance is Euclid's
             with one_at_a_time():
-                precision = LedoitWolf(assume_centered=True).fit(within).precision_
-            whitener = np.linalg.cholesky(precision)
+                covariance = LedoitWolf(assume_centered=True).fit(within)
+            # Two images differ in one direction, and nothing is shrunk: Euclid's distance as well.
+            if covariance.shrinkage_ > 1e-9 or len(within) > within.shape[1]:
+                whitener = np.linalg.cholesky(covariance.precision_)
         whitened = (means - means.mean(axis=0)) @ whitener
         return {"means_": means, "whitener_": whitener, "whitened_means_": whitened}
 

@@ -5,15 +5,18 @@ all others, and larger scores = more in-distribution.
 """
 
 from ._open_set import id_accuracy, open_set_accuracy, oscr
+from ._paired import AUROCDifference, auroc_difference
 from ._ranking import aupr, auroc, detection_error, fpr_at_tpr
 from ._report import OODReport, ood_report
 from ._scorers import OODScorer, make_ood_scorer, register_scorers
 
 __all__ = [
+    "AUROCDifference",
     "OODReport",
     "OODScorer",
     "aupr",
     "auroc",
+    "auroc_difference",
     "detection_error",
     "fpr_at_tpr",
     "id_accuracy",

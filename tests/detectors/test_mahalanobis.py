@@ -1,8 +1,9 @@
 import numpy as np
+import pytest
 from scipy.stats import multivariate_normal
 from sklearn.covariance import ledoit_wolf
 
-from skneg import MahalanobisDetector
+from skneg import CalibrationWarning, MahalanobisDetector
 
 RNG = np.random.default_rng(0)
 D, NAMES = 6, ["a", "b", "c"]
@@ -59,3 +60,14 @@ def test_a_dropped_class_leaves_the_covariance_too():
     np.testing.assert_allclose(
         np.linalg.inv(detector.whitener_ @ detector.whitener_.T), covariance, atol=1e-6
     )
+
+
+@pytest.mark.parametrize("labels", [["a", "b"], ["a", "a"]])
+def test_two_images_have_euclids_distance(labels):
+    for _ in range(3):  # of a covariance of one direction, rounding decides whether it has a root
+        Z = RNG.normal(size=(12, 64)).astype(np.float32)
+        Z /= np.linalg.norm(Z, axis=1, keepdims=True)
+        with pytest.warns(CalibrationWarning):
+            detector = MahalanobisDetector(calibration="train").fit(Z[:2], labels)
+        distances = np.square(Z[:, None] - detector.means_).sum(axis=2).min(axis=1)
+        np.testing.assert_allclose(detector.score_samples(Z), -distances, atol=1e-5)
