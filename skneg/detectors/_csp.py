@@ -95,7 +95,7 @@ batch_size, verbose
         chosen = self._words().words
         nouns = load_words(chosen) if isinstance(chosen, str) else chosen
         adjectives = load_words("adjectives") if self.adjectives is None else self.adjectives
-        broad = _SUPERCLASSES if self.superclasses is None else self.superclasses
+        broad = list(_SUPERCLASSES if self.superclasses is None else self.superclasses)
         phrases = [f"{word} {broad[i % len(broad)]}" for i, word in enumerate(adjectives)]
         pool = tuple(dict.fromkeys([*nouns, *phrases]))
         templates = tuple(check_templates("templates", self.templates))

@@ -31,3 +31,5 @@ def test_csp_pairs_adjectives_with_broad_nouns(embedded):
         superclasses=["thing", "place"], random_state=0,
     )  # fmt: skip
     assert set(detector.fit(*embedded).negative_words_) == {"fish", "red thing", "blue place"}
+    detector.set_params(superclasses={"thing": 0, "place": 0})  # its keys, as elsewhere
+    assert set(detector.fit(*embedded).negative_words_) == {"fish", "red thing", "blue place"}

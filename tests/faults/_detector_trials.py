@@ -158,7 +158,7 @@ def _containers(name: str) -> Iterator[Trial]:
     _, y = tiny_scenes()
     for X, _, message in cases(test_inputs.test_other_containers_are_refused):
         for way, act in WAYS.items():
-            read_once = hasattr(X, "__next__") or "list(X)" in message
+            read_once = hasattr(X, "__next__") or "list(X)" in message.replace("\\", "")
             if way == "predict_stream" and (isinstance(X, list) or read_once):
                 continue  # a stream may end at once, and takes what is read once
             act = partial(act, X=X, y=y[:3])
