@@ -139,6 +139,8 @@ def choose(root: Path, tasks: list[str], n_orders: int) -> None:
             for kind in ("1:1", "1:9", "9:1"):
                 rng = np.random.RandomState(number)
                 items = KINDS[kind](len(case.test[0]), {"left out": len(case.unknown["left out"])}, rng)
+                if not items:
+                    continue
                 sides = {"known": case.test[0], **case.unknown}
                 Z = np.stack([sides[name][i] for name, i in items])
                 is_known = np.array([name == "known" for name, _ in items])
