@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils import gen_batches
 
 from .._forks import cached_property
+from .._utils import by_blocks
 from ..errors import InputError
 from ..threshold import p_values
 
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from .._state import FittedState
 
 Memory = dict[str, Any]
-
-_CELLS = 2**22  # cosines alive at a time: 16 MiB
-_ROWS = 64  # images in a block at the least
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,12 +70,12 @@ class Static:
             )
         return bank.positive, words
 
-    def batches(self, n: int) -> Iterator[slice]:
-        """Slices of n images that are compared with all texts and known images at a time."""
+    @property
+    def width(self) -> int:
+        """Texts and known images that an image may be compared with."""
         bank = getattr(self.state, "text_bank_", None)
-        parts = [] if bank is None else [bank.positive, bank.negative, bank.common]
-        width = len(self.embeddings) + sum(map(len, parts))
-        return gen_batches(n, max(_ROWS, _CELLS // width))
+        texts = [] if bank is None else [bank.positive, bank.negative, bank.common]
+        return len(self.embeddings) + sum(map(len, texts))
 
     def p_values(self, scores: np.ndarray) -> np.ndarray:
         """Conformal p-values of static scores."""
@@ -130,9 +127,12 @@ class Adaptation(BaseEstimator):
 
     def score_known(self, static: Static, memory: Memory) -> np.ndarray:
         """Scores (m,) of the known images, as if they had taught neither detector nor adaptation."""
-        Z, s = static.embeddings, static.scores
-        batches = static.batches(len(Z))
-        return np.concatenate([self.score(static, memory, Z[rows], s[rows]) for rows in batches])
+        return self.score_in_blocks(static, memory, static.embeddings, static.scores)
+
+    def score_in_blocks(self, static: Static, memory: Memory, Z: np.ndarray, s: np.ndarray) -> np.ndarray:
+        """`score` of any number of images, some of them at a time."""
+        rows = np.arange(len(Z))
+        return by_blocks(rows, static.width, lambda part: self.score(static, memory, Z[part], s[part]))
 
 
 def fields_fit(memory: Mapping[str, Any], like: Mapping[str, Any]) -> bool:

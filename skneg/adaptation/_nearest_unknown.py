@@ -5,12 +5,10 @@ from __future__ import annotations
 from numbers import Integral
 
 import numpy as np
-from sklearn.utils import gen_batches
 
-from .._utils import check_at_least, check_between
+from .._utils import by_blocks, check_at_least, check_between
 from ._adaptation import Adaptation, Memory, Static
 
-_CELLS = 2**22  # cosines at a time: 16 MiB
 _COPY = 1 - 1e-5  # cosine from which an image is a copy of another
 _PRIOR = 20  # kept images with which the comparison counts for half of what it will
 _FLOOR = 1e-3  # the smallest spread of a difference of cosines: below it, rounding would count
@@ -53,7 +51,7 @@ class NearestUnknown(Adaptation):
     """
 
     reference = "skneg (this package)"
-    constant = ("known", "own", "spread")
+    constant = ("own",)
 
     def __init__(self, *, weight: float = 1.0, share: float = 0.65, memory_size: int = 1000) -> None:
         self.weight = weight
@@ -68,15 +66,13 @@ class NearestUnknown(Adaptation):
 
     def start(self, static: Static, seed: int) -> Memory:
         """The memory before the first image; see `Adaptation.start`."""
-        Z = static.embeddings
+        nothing = static.embeddings[:0]
         return {
-            "known": Z,
-            "own": _nearest(Z, Z, static.groups),
-            "spread": static.spread,
-            "images": Z[:0],
+            "own": _own_nearest(static.embeddings, static.groups),
+            "images": nothing,
             "p_values": np.empty(0),
-            "kept": Z[:0],
-            "difference": np.zeros(2),
+            "kept": nothing,
+            "differences": np.empty(0),  # o - u of the known images, once there is a u
         }
 
     def move(self, static: Static, memory: Memory, Z: np.ndarray, s: np.ndarray) -> Memory:
@@ -84,43 +80,41 @@ class NearestUnknown(Adaptation):
         images = np.concatenate([memory["images"], Z])[-self.memory_size :]
         p = np.concatenate([memory["p_values"], static.p_values(s)])[-self.memory_size :]
         kept = images[p <= _largest_found(p, self.share)]
-        difference = np.zeros(2)
-        if len(kept):
-            of_known = memory["own"] - _nearest(memory["known"], kept)
-            difference = np.array([of_known.mean(), max(of_known.std(), _FLOOR)])
-        return {**memory, "images": images, "p_values": p, "kept": kept, "difference": difference}
+        differences = memory["own"] - _nearest(static.embeddings, kept) if len(kept) else np.empty(0)
+        return {**memory, "images": images, "p_values": p, "kept": kept, "differences": differences}
 
     def score(self, static: Static, memory: Memory, Z: np.ndarray, s: np.ndarray) -> np.ndarray:
         """Scores with this memory; see `Adaptation.score`."""
         if len(memory["kept"]) == 0:
             return s
-        return self._moved(memory, s, _nearest(Z, memory["known"]) - _nearest(Z, memory["kept"]))
+        return self._moved(static, memory, s, _nearest(Z, static.embeddings) - _nearest(Z, memory["kept"]))
 
     def score_known(self, static: Static, memory: Memory) -> np.ndarray:
         """Scores of the known images, each without itself; see `Adaptation.score_known`."""
         if len(memory["kept"]) == 0:
             return static.scores
-        return self._moved(memory, static.scores, memory["own"] - _nearest(memory["known"], memory["kept"]))
+        return self._moved(static, memory, static.scores, memory["differences"])
 
-    def _moved(self, memory: Memory, s: np.ndarray, difference: np.ndarray) -> np.ndarray:
-        mean, spread = memory["difference"]
-        m = len(memory["kept"])
-        weight = self.weight * m / (m + _PRIOR) * memory["spread"]
-        return s - weight * np.logaddexp(0.0, -(difference - mean) / spread)
+    def _moved(self, static: Static, memory: Memory, s: np.ndarray, differences: np.ndarray) -> np.ndarray:
+        of_known, m = memory["differences"], len(memory["kept"])
+        D = (differences - of_known.mean()) / max(of_known.std(), _FLOOR)
+        return s - self.weight * m / (m + _PRIOR) * static.spread * np.logaddexp(0.0, -D)
 
 
-def _nearest(Z: np.ndarray, others: np.ndarray, groups: np.ndarray | None = None) -> np.ndarray:
-    """The largest cosine (n,) of each image to others; with `groups`, to those of other groups and no copies.
+def _nearest(Z: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """The largest cosine (n,) of each image to others."""
+    return by_blocks(Z, len(others), lambda rows: (rows @ others.T).max(axis=1)).astype(np.float64)
 
-    -1 where there are none.
-    """
-    nearest = np.empty(len(Z))
-    for rows in gen_batches(len(Z), max(1, _CELLS // max(1, len(others)))):
-        cosines = Z[rows] @ others.T
-        if groups is not None:
-            cosines[(cosines > _COPY) | (groups[rows, None] == groups)] = -1
-        nearest[rows] = cosines.max(axis=1, initial=-1)
-    return nearest
+
+def _own_nearest(Z: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """The largest cosine (n,) of each image to those of other groups that are no copies of it; else -1."""
+
+    def largest(rows: np.ndarray) -> np.ndarray:
+        cosines = Z[rows] @ Z.T
+        cosines[(cosines > _COPY) | (groups[rows, None] == groups)] = -1
+        return cosines.max(axis=1)
+
+    return by_blocks(np.arange(len(Z)), len(Z), largest).astype(np.float64)
 
 
 def _largest_found(p: np.ndarray, level: float) -> float:

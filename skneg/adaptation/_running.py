@@ -105,9 +105,8 @@ class Running:
 
     def score(self, Z: np.ndarray, s: np.ndarray) -> np.ndarray:
         """Moved scores (n,) of embeddings with static scores s."""
-        memory, batches = dict(self.memory), self.static.batches(len(Z))
-        scores = [self.adaptation.score(self.static, memory, Z[rows], s[rows]) for rows in batches]
-        return finite(np.concatenate(scores) + self.shift)
+        scores = self.adaptation.score_in_blocks(self.static, dict(self.memory), Z, s)
+        return finite(scores + self.shift)
 
     def after(self, Z: np.ndarray, s: np.ndarray, every: int) -> tuple[np.ndarray, Self]:
         """Scores (n,) of embeddings in their order, and the stream after them, moved each `every`."""

@@ -5,13 +5,11 @@ from __future__ import annotations
 from numbers import Integral
 
 import numpy as np
-from sklearn.utils import gen_batches
 
 from .._softmax import softmax
-from .._utils import check_at_least, check_between
+from .._utils import by_blocks, check_at_least, check_between
 from ._adaptation import Adaptation, Memory, Static
 
-_CELLS = 2**21  # cosines at a time: 16 MiB in float64
 _REMEMBERED = 20_000  # scores that Otsu's threshold comes from, as published
 _GRID = np.arange(100) / 100  # thresholds that are tried, as published
 
@@ -92,14 +90,11 @@ class TANL(Adaptation):
         positive, words = static.texts
         chosen, k = words[memory["chosen"]], len(positive)
         ends = np.arange(self.step, len(chosen) + 1, self.step) if self.step <= len(chosen) else [len(chosen)]
-        scores, texts = np.empty(len(Z)), np.concatenate([positive, chosen])
-        for rows in gen_batches(len(Z), max(1, _CELLS // len(texts))):
-            logits = Z[rows] @ texts.T / np.float64(static.state.temperature_)
-            mass = np.exp(logits - logits.max(axis=1, keepdims=True))
-            of_names = mass[:, :k].sum(axis=1, keepdims=True)
-            beside = np.cumsum(mass[:, k:], axis=1)[:, np.asarray(ends) - 1]
-            scores[rows] = (of_names / (of_names + beside)).mean(axis=1)
-        return scores
+        logits = Z @ np.concatenate([positive, chosen]).T / np.float64(static.state.temperature_)
+        mass = np.exp(logits - logits.max(axis=1, keepdims=True))
+        of_names = mass[:, :k].sum(axis=1, keepdims=True)
+        beside = np.cumsum(mass[:, k:], axis=1)[:, np.asarray(ends) - 1]
+        return (of_names / (of_names + beside)).mean(axis=1)
 
     def _choose(self, known: np.ndarray, unknown: np.ndarray | None) -> np.ndarray:
         """Numbers of the chosen words, the most telling first."""
@@ -112,13 +107,12 @@ class TANL(Adaptation):
 def _activations(static: Static, Z: np.ndarray) -> np.ndarray:
     """Share (n, w) of each word in the softmax over class names and words, float32."""
     positive, words = static.texts
-    texts = np.concatenate([positive, words])
-    shares = np.empty((len(Z), len(words)), dtype=np.float32)
-    for rows in gen_batches(len(Z), max(1, _CELLS // len(texts))):
-        shares[rows] = softmax(Z[rows] @ texts.T / np.float64(static.state.temperature_), axis=1)[
-            :, len(positive) :
-        ]
-    return shares
+    texts, T = np.concatenate([positive, words]), np.float64(static.state.temperature_)
+
+    def shares(rows: np.ndarray) -> np.ndarray:
+        return softmax(rows @ texts.T / T, axis=1)[:, len(positive) :].astype(np.float32)
+
+    return by_blocks(Z, len(texts), shares)
 
 
 def otsu(scores: np.ndarray) -> float:

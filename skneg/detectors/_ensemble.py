@@ -20,7 +20,7 @@ from ..base import OpenSetDetector
 from ..errors import InputError, InputTypeError, PersistenceError
 from ..threshold import Calibrator, p_values, smallest_calibration_set
 from ..vocabulary import ClassNames, mark_unknown
-from ._members import Members, combine
+from ._members import Members, combine, differ
 
 
 class ScoreEnsemble(ClassifierMixin, BaseEstimator):
@@ -352,7 +352,7 @@ class ScoreEnsemble(ClassifierMixin, BaseEstimator):
             getattr(self, "_known_scale", None),
             [self.method, self.contamination, *members.facts()],
         )
-        if known is None or len(known.facts) != len(facts) or any(map(_differ, known.facts, facts)):
+        if known is None or len(known.facts) != len(facts) or any(map(differ, known.facts, facts)):
             self._known_scale = known = self._make_scale(members, getattr(self, "_all_used", False))
         return known
 
@@ -394,7 +394,3 @@ class _Scale(NamedTuple):
     references: list[np.ndarray]  # each member's calibration scores, sorted
     offset: float
     combined: np.ndarray | None  # the ensemble's own, sorted; None where members have no images in common
-
-
-def _differ(one: Any, other: Any) -> bool:
-    return one is not other and not (type(one) is type(other) in (int, float, str, bool) and one == other)

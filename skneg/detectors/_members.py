@@ -105,3 +105,8 @@ def combine(scores: Sequence[np.ndarray], references: Sequence[np.ndarray], meth
 
 def _equal_arrays(one: Any, other: Any) -> bool:
     return isinstance(one, np.ndarray) and isinstance(other, np.ndarray) and np.array_equal(one, other)
+
+
+def differ(one: Any, other: Any) -> bool:
+    """Whether two facts are not the same object, nor equal plain values."""
+    return one is not other and not (type(one) is type(other) in (int, float, str, bool) and one == other)

@@ -26,7 +26,7 @@ from ..base import OpenSetDetector
 from ..errors import InputError, InputTypeError, PersistenceError
 from ..threshold import p_values
 from ..vocabulary import ClassNames, mark_unknown
-from ._ensemble import _differ
+from ._members import differ
 
 _ADAPTATIONS: dict[str, type[Adaptation]] = {
     "nearest": NearestUnknown,
@@ -288,7 +288,7 @@ class StreamDetector(ClassifierMixin, BaseEstimator):
             with self._lock():
                 if "_moved" not in vars(self):  # another thread may have been faster
                     self.__dict__.update(self._take_up(copy.copy(self.detector)))
-        if any(map(_differ, self._asked, self._facts())):
+        if any(map(differ, self._asked, self._facts())):
             raise InputError(
                 "detector, or a parameter of it, has been changed, and the stream goes on with what it began "
                 "with: fit, or make another StreamDetector."

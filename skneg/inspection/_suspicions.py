@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from .._utils import check_at_least
-from ..images._thumbnail import picture_of
-from ._tables import _SHOWN, _frame, _html, _table
+from ._tables import _SHOWN, _frame, _html, _table, pictures_of
 
 _COLUMNS = ("row", "label", "likely_label", "kind", "chance", "other", "cosine", "path")
 
@@ -90,11 +87,7 @@ class Suspicions:
         -------
         list of str of length m
         """
-        check_at_least("size", size, 1, Integral)
-        return self._pictures(size, len(self))
-
-    def _pictures(self, size: int, first: int) -> list[str]:
-        return [picture_of(self.images, row, size) for row in self.row[:first].tolist()]
+        return pictures_of(self.images, self.row, size)
 
     def _columns(self) -> dict[str, list[str]]:
         """The table that is shown, as text, of the first few."""
@@ -120,7 +113,11 @@ class Suspicions:
 
     def _repr_html_(self) -> str:
         """The table with pictures, as notebooks show it."""
-        table = _html(self._columns(), self._pictures(64, _SHOWN), len(self)) if len(self) else ""
+        table = (
+            _html(self._columns(), pictures_of(self.images, self.row[:_SHOWN], 64), len(self))
+            if len(self)
+            else ""
+        )
         return f"{table}<p>{self._told()}</p>"
 
     __repr__ = __str__

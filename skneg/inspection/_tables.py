@@ -18,6 +18,12 @@ _NAMES = 5  # words of a group in it
 _TYPICAL = 3  # images of a group in it
 
 
+def pictures_of(images: Any, rows: np.ndarray, size: int) -> list[str]:
+    """Some rows of the images as ``data:`` addresses, the largest side `size` pixels; "" where none is."""
+    check_at_least("size", size, 1, Integral)
+    return [picture_of(images, row, size) for row in rows.tolist()]
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Explanations:
     """What lies behind the answers to n images; every attribute has one entry for each.
@@ -156,8 +162,7 @@ class Explanations:
         -------
         list of str of length n
         """
-        check_at_least("size", size, 1, Integral)
-        return [picture_of(self.images, row, size) for row in self.to_dict()["image"].tolist()]
+        return pictures_of(self.images, self.to_dict()["image"], size)
 
     def _columns(self) -> dict[str, list[str]]:
         """The table that is shown, as text, of the first few images."""
