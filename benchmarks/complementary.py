@@ -79,7 +79,7 @@ def run(case: Case, seed: int, variants: dict[str, dict[str, Any]]) -> Iterator[
         leads = logits - logsumexp(negative, axis=0) + np.log(len(negative))
         seen = logits.copy()
         if gone is not None:
-            seen[np.arange(len(Z)), gone] = -np.inf
+            seen[gone] = -np.inf
         odds = logsumexp(seen, axis=1) - logsumexp(others, axis=1)
         return logits, odds + weight * (softmax(seen, axis=1) * leads).sum(axis=1)
 
@@ -97,13 +97,15 @@ def run(case: Case, seed: int, variants: dict[str, dict[str, Any]]) -> Iterator[
 
         def scores(Z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             logits, text = say(Z, whole, weight)
-            return text, joint.score(joint.parts(logits, text, joint.images(Z)))
+            return text, joint.score(joint.parts(logits, text, joint.say(Z)))
 
         def without(gone: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            others = np.arange(k) != gone[:, None]
-            logits, text = text_of(rows, gone)
-            parts = (part[others].reshape(-1, k - 1) for part in (logits, seen.evidence))
-            return text, joint.score(joint.parts(next(parts), text, next(parts)))
+            is_gone = np.arange(k) == gone[:, None]
+            logits, text = text_of(rows, is_gone)
+            left, evidence = (
+                part[~is_gone].reshape(len(rows), k - 1, *part.shape[2:]) for part in (logits, seen.evidence)
+            )
+            return text, joint.score(joint.parts(left, text, evidence))
 
         known, sides = scores(case.test[0]), {name: scores(Z) for name, Z in case.unknown.items()}
         compared = {name: (known, unknown) for name, unknown in sides.items()}

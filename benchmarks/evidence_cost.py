@@ -42,7 +42,7 @@ def measure(k: int, shots: int) -> None:
         logits = (X[rows] @ positive.T / 0.01).astype(np.float64)
         seen = logits.copy()
         if struck_out is not None:
-            seen[np.arange(len(rows)), struck_out] = -np.inf
+            seen[struck_out] = -np.inf
         return logits, logsumexp(seen, axis=1)
 
     before, start = peak_gib(), time.process_time()
@@ -55,7 +55,7 @@ def measure(k: int, shots: int) -> None:
 
     def both() -> np.ndarray:
         said = text()
-        return joint.score(joint.parts(new @ positive.T / np.float64(0.01), said, joint.images(new)))
+        return joint.score(joint.parts(new @ positive.T / np.float64(0.01), said, joint.say(new)))
 
     alone, joined = best(text, 5), best(both, 5)
     show(classes=k, by_text_per_s=round(NEW / alone), with_images_per_s=round(NEW / joined))

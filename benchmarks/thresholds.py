@@ -96,7 +96,7 @@ def text_of(model: str, names: Sequence[str]) -> Callable[..., tuple[np.ndarray,
         logits, others = (Z @ side.T / tower.temperature for side in (positive, kept))
         seen = logits.astype(np.float64)
         if struck_out is not None:
-            seen[np.arange(len(Z)), struck_out] = -np.inf
+            seen[struck_out] = -np.inf
         seen[:, list(unknown)] = -np.inf
         return logits.astype(np.float64), logsumexp(seen, axis=1) - logsumexp(others, axis=1)
 
@@ -108,7 +108,7 @@ def rejected(say: Callable[..., Any], X: np.ndarray, y: np.ndarray, new: np.ndar
     joint, _, honest, _ = JointScore.fit(
         X, y, names, np.random.RandomState(seed), lambda rows, *struck_out: say(X[rows], *struck_out)
     )
-    scores = joint.score(joint.parts(*say(new), joint.images(new)))
+    scores = joint.score(joint.parts(*say(new), joint.say(new)))
     return float((scores < conformal_offset(honest[:, 0], 0.05)).mean())
 
 
@@ -126,8 +126,9 @@ def absent(
     rows = np.flatnonzero(np.isin(y, has))
 
     def say_known(own: np.ndarray, struck_out: Any = None) -> tuple[np.ndarray, np.ndarray]:
-        without = np.setdiff1d(np.arange(k), has)
-        logits, text = say(X[rows[own]], None if struck_out is None else has[struck_out], without)
+        gone = np.zeros((len(own), k), dtype=bool)
+        gone[:, has] = False if struck_out is None else struck_out
+        logits, text = say(X[rows[own]], gone, np.setdiff1d(np.arange(k), has))
         return logits[:, has], text
 
     joint, kept, _, cross_fitted = JointScore.fit(
@@ -140,7 +141,7 @@ def absent(
         def score(Z: np.ndarray, images: Any, correct: bool = correct) -> np.ndarray:
             evidence = joint.evidence(images, every)
             if not correct:
-                evidence = np.where(np.isnan(evidence), joint.neutral, evidence)
+                evidence[..., 0] = np.where(np.isnan(evidence[..., 0]), joint.neutral, evidence[..., 0])
             return joint.score(joint.parts(*say(Z), evidence))
 
         rejects = score(new, new) < conformal_offset(score(X[rows][kept], cross_fitted), 0.05)

@@ -106,8 +106,8 @@ class NegPromptDetector(PromptDetector):
     offset_ : float
         The threshold: ``decision_function = score_samples - offset_``.
     evidence_weights_ : dict of str to float
-        What ``"text"``, ``"images"`` and ``"clarity"`` count for; absent with ``evidence="text"``, as is
-        what is learned of prompts and words with ``"images"``.
+        What ``"text"``, ``"images"``, ``"nearest"`` and ``"clarity"`` count for; absent with
+        ``evidence="text"``, as is what is learned of prompts and words with ``"images"``.
     joint_score_ : JointScore
         What the images say, unless ``evidence="text"``; see `skneg.evidence`.
     history_ : dict of str to ndarray of shape (steps,)
@@ -335,7 +335,7 @@ class NegPromptDetector(PromptDetector):
     def _text_score(
         self, bank: TextBank, Z: np.ndarray, temperature: float, struck_out: np.ndarray | None = None
     ) -> tuple[np.ndarray, float]:
-        """Scores by text, and their unit in nats; `struck_out` has a class to leave out for each image."""
+        """Scores by text, and their unit in nats; `struck_out` (n, k) are classes to leave out of each."""
         scale, places = self.score_temperature, iter(() if struck_out is None else struck_out)
         if scale is None:
             scale = temperature if self.score_func == "odds" else 1.0
@@ -361,7 +361,7 @@ class NegPromptDetector(PromptDetector):
         """The parts (n, 3) of the joint score, text logits (n, k) and image evidence (n, k) of a block."""
         joint = state.joint_score_
         evidence = joint.evidence(Z, state.class_names_)
-        logits, text = np.zeros(evidence.shape), np.zeros(len(evidence))
+        logits, text = np.zeros(evidence.shape[:2]), np.zeros(len(evidence))
         if hasattr(state, "text_bank_"):
             logits, text = self._say(state.text_bank_, getattr(Z, "embeddings", Z), state.temperature_)
         return joint.parts(logits, text, evidence), logits, evidence
@@ -396,5 +396,5 @@ class NegPromptDetector(PromptDetector):
 
     def _in_blocks(self, state: FittedState, Z: Any, answer: Callable[..., np.ndarray]) -> np.ndarray:
         """Answers from the `_parts` of some images at a time."""
-        step = max(1, _CELLS // (len(state.classes_) + len(state.joint_score_.names)))
+        step = max(1, _CELLS // (len(state.classes_) + state.joint_score_.width))
         return np.concatenate([answer(*self._parts(state, Z[rows])) for rows in gen_batches(len(Z), step)])

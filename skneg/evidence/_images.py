@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -9,6 +10,8 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from ..errors import InputError
+
+Learn = Callable[[np.ndarray, np.ndarray], Callable[[np.ndarray], np.ndarray]]
 
 SPHERE = 0.8  # share of a sphere in the covariance
 N_FOLDS = 5
@@ -132,31 +135,79 @@ def _float32(*arrays: np.ndarray) -> tuple[Any, Any, Any]:
     return one, two, three
 
 
-def cross_fit(
-    X: np.ndarray,
-    y: np.ndarray,
-    rows: np.ndarray,
-    rng: np.random.RandomState,
-    groups: np.ndarray | None = None,
-) -> np.ndarray:
+def cross_fit(learn: Learn, X: np.ndarray, y: np.ndarray, rows: np.ndarray, fold: np.ndarray) -> np.ndarray:
     """Evidence (len(rows), k) of some training images, each from the images of other folds.
 
-    A class of one image (one group) teaches all folds, and the row of that image is NaN. Where all classes
-    are such, the images are shared out, and a row is NaN for the classes of its own fold. `rng` and `groups`
-    are those of `folds`.
+    Parameters
+    ----------
+    learn : callable
+        From embeddings and class numbers to what gives evidence of embeddings: `ImageEvidence.of`.
+    X : ndarray of shape (n, d)
+    y : ndarray of shape (n,), int
+    rows : ndarray of int
+    fold : ndarray of shape (n,), int
+        Of `folds`; images of fold -1 teach all others, and their rows are NaN.
+
+    Returns
+    -------
+    ndarray of shape (len(rows), k)
+        NaN for a class that has no image in other folds.
     """
-    counts = np.bincount(y)
+    evidence = np.full((len(rows), y.max() + 1), np.nan)
+    for h in np.setdiff1d(fold[rows], [-1]):
+        _teach(learn, X, y, fold != h, [(evidence, rows, fold[rows] == h)])
+    return evidence
+
+
+def cross_fit_apart(
+    learn: Learn, X: np.ndarray, y: np.ndarray, rows: np.ndarray, fold: np.ndarray, group: np.ndarray
+) -> np.ndarray:
+    """Evidence of some training images while some of the classes play unknown.
+
+    Parameters
+    ----------
+    learn, X, y, rows, fold
+        See `cross_fit`.
+    group : ndarray of shape (k,), int
+        Classes of one number play unknown together, and fold h has taught nothing while those of group h do.
+
+    Returns
+    -------
+    ndarray of shape (2, len(rows), k)
+        Of known images, each while the group with the number of its fold plays unknown, and of images of
+        the classes that do. NaN for these classes, and in rows that are on neither side.
+    """
+    evidence = np.full((2, len(rows), y.max() + 1), np.nan)
+    for h in np.unique(group):
+        is_unknown = group[y[rows]] == h
+        sides = ((fold[rows] == h) & ~is_unknown, is_unknown)
+        _teach(
+            learn, X, y, (fold != h) & (group[y] != h),
+            [(part, rows, side) for part, side in zip(evidence, sides, strict=True)],
+        )  # fmt: skip
+    return evidence
+
+
+def _teach(learn: Learn, X: np.ndarray, y: np.ndarray, rest: np.ndarray, asked: list[Any]) -> None:
+    """Learn from the images `rest`, and write evidence where it is asked for."""
+    present, numbers = np.unique(y[rest], return_inverse=True)
+    if len(present):
+        learned = learn(X[rest], numbers)
+        for evidence, rows, ours in asked:
+            if ours.any():
+                evidence[np.ix_(ours, present)] = learned(X[rows[ours]])
+
+
+def folds_of_classes(y: np.ndarray, rng: np.random.RandomState, groups: np.ndarray | None) -> np.ndarray:
+    """`folds` for `cross_fit`: the image of a class of one image (one group) teaches all, in fold -1.
+
+    Where all classes are such, the images are shared out like others.
+    """
     fold = folds(y, N_FOLDS, rng, groups)
     is_alone = taught_to_all(y, groups)
     if not is_alone.all():
         fold[is_alone] = -1
-    evidence = np.full((len(rows), len(counts)), np.nan)
-    for h in np.setdiff1d(fold[rows], [-1]):
-        rest, ours = fold != h, fold[rows] == h
-        present, numbers = np.unique(y[rest], return_inverse=True)
-        if len(present):
-            evidence[np.ix_(ours, present)] = ImageEvidence.of(X[rest], numbers)(X[rows[ours]])
-    return evidence
+    return fold
 
 
 def folds(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -11,7 +12,8 @@ import numpy as np
 from .._softmax import log_softmax, logsumexp, softmax
 from .._utils import warn
 from ..errors import CalibrationWarning, InputError
-from ._images import N_FOLDS, ImageEvidence, groups_of_classes
+from ._images import N_FOLDS, ImageEvidence, cross_fit, folds_of_classes
+from ._nearest import NearestImages
 from ._pair import PairedEvidence, fit_evidence
 from ._weights import FLOOR, PRIOR, information, odds, posterior_weights, separation
 
@@ -21,16 +23,20 @@ TextOf = Callable[..., tuple[np.ndarray, np.ndarray]]
 # is kept of them, and their honest scores (m, 2), those of their own class in the second column.
 CROSS_FITTED = "cross_fitted_"
 
-PARTS = ("text", "images", "clarity")
-_SCALES = (2.0, 0.35, 2.0)  # nats; usual scales of the parts, which count for `PRIOR` images
-_CELLS = 2**21  # cross-fitted evidence, images x classes, kept at most for more than _ROWS images
+PARTS = ("text", "images", "nearest", "clarity")
+_SCALES = np.array([2.0, 0.35, 0.05, 2.0])  # usual ones of the parts, which count for `PRIOR` images
+_FLOORS = np.array([FLOOR, FLOOR, 0.005, FLOOR])  # of scales; the nearest images are told in cosines
+_CELLS = 2**20  # images x classes of which evidence is kept, for more than _ROWS images
 _ROWS = 1000
+_PLAYED = 3  # classes that the weights without any unknown image count for, beside those that play unknown
+_DRAWS = 3  # how often the classes are shared out in groups that play unknown
+_FARTHEST = -1.0  # the least cosine
 _TINY = 1e-15  # of a probability: what is left for other classes at the least
 
 
 @dataclass(frozen=True, eq=False)
 class CrossFitted:
-    """Training images with the evidence (n, k) that images of other folds give of each.
+    """Training images with the evidence (n, k, 2) that images of other folds give of each.
 
     A detector scores them as if their own images had taught it nothing.
     """
@@ -67,11 +73,13 @@ class JointScore:
     ----------
     images : ImageEvidence or PairedEvidence
         Of the classes that have images.
+    nearest : NearestImages or None
+        Of the same classes; None where it counts for nothing.
     names : list of str
         Their names, in the order of `images`.
     posterior : ndarray of shape (2,)
         (a, l).
-    weights, centres, scales : ndarray of shape (3,)
+    weights, centres, scales : ndarray of shape (4,)
         Of the parts, in the order of `PARTS`.
     neutral : float
         Image evidence, in nats, of a class without images, in the posterior. In the score it has the usual
@@ -79,6 +87,7 @@ class JointScore:
     """
 
     images: ImageEvidence | PairedEvidence
+    nearest: NearestImages | None
     names: list[str]
     posterior: np.ndarray
     weights: np.ndarray
@@ -87,11 +96,12 @@ class JointScore:
     neutral: float
 
     def __post_init__(self) -> None:
-        shapes = {"posterior": (2,), "weights": (3,), "centres": (3,), "scales": (3,)}
+        shapes = {"posterior": (2,), "weights": (4,), "centres": (4,), "scales": (4,)}
         if any(getattr(self, name).shape != shape for name, shape in shapes.items()):
             raise InputError(f"a joint score has arrays of shapes {shapes}.")
-        if len(self.names) != len(self.images.means):
-            raise InputError(f"{len(self.names)} names, but images of {len(self.images.means)} classes.")
+        counts = [len(self.images.means), *([] if self.nearest is None else [len(self.nearest.counts)])]
+        if any(len(self.names) != count for count in counts):
+            raise InputError(f"{len(self.names)} names, but images of {counts} classes.")
 
     @classmethod
     def fit(
@@ -112,11 +122,11 @@ class JointScore:
         y : ndarray of shape (n,), int
         names : sequence of str
         rng : RandomState
-            Decides the folds.
+            Decides the folds, and which classes play unknown together.
         text_of : callable, optional
             From row numbers to the text logits (m, k) of these images, and what the detector scores them by
-            without images, (m,), both in nats. Called with class numbers (m,) too, it leaves the class of
-            each image out of its score. None leaves text out.
+            without images, (m,), both in nats. Called with a mask (m, k) of classes too, it leaves these out
+            of the score of each image. None leaves text out.
         groups : ndarray of shape (n,), int, optional
             See `folds`.
         columns : sequence of two int, optional
@@ -138,7 +148,11 @@ class JointScore:
         rows = np.arange(n)
         if n * k > _CELLS:
             rows = np.sort(rng.permutation(n)[: max(_CELLS // k, _ROWS)])
-        images, evidence = fit_evidence(X, y, rows, rng, groups, columns)
+        fold = folds_of_classes(y, rng, groups)
+        play = [rng.permutation(k) % min(N_FOLDS, k) for _ in range(_DRAWS if k > 2 else 0)]
+        images, evidence, apart = fit_evidence(X, y, rows, fold, play, columns)
+        nearest = NearestImages.of(X, y, rng)
+        near = cross_fit(partial(NearestImages.of, rng=rng), X, y, rows, fold)
         logits, text = np.zeros((len(rows), k)), np.zeros(len(rows))
         if text_of is not None:
             logits, text = text_of(rows)
@@ -147,48 +161,61 @@ class JointScore:
         has_own = np.isfinite(evidence[np.arange(len(rows)), y[rows]])
         n_honest = int(has_own.sum())
         if n_honest:
-            rows, evidence, logits, text = (part[has_own] for part in (rows, evidence, logits, text))
+            rows, evidence, near, logits, text = (
+                part[has_own] for part in (rows, evidence, near, logits, text)
+            )
         labels = y[rows]
         neutral = _neutral(evidence, labels)
         if not n_honest:  # one image a class: nothing says what a new one of a class looks like
-            evidence = np.full(evidence.shape, neutral)
+            evidence, near = np.full(evidence.shape, neutral), np.zeros(near.shape)
             warn(
                 "each class has one image, and nothing says how near a new one will be: the threshold is a "
                 "guess. Give two images of some classes, or calibrate(X, y) with others.",
                 CalibrationWarning,
             )
         evidence = np.where(np.isfinite(evidence), evidence, neutral)
-        evidence = evidence.astype(np.float16).astype(np.float64)  # as a file holds them
+        near = np.where(np.isfinite(near), near, near[np.isfinite(near)].mean())
+        said = np.stack([evidence, near], axis=2)
+        said = said.astype(np.float16).astype(np.float64)  # as a file holds them
         trust = n_honest / (n_honest + PRIOR)
-        posterior, weights = _weigh(logits, evidence, labels, trust, text_knows)
-        fitted = cls(images, list(names), posterior, weights, np.zeros(3), np.ones(3), neutral)
-        parts = fitted.parts(logits, text, evidence)
-        measured = np.maximum([scale_of_text, *parts.std(axis=0)[1:]], FLOOR)
-        trusted = np.array([n_text / (n_text + PRIOR), trust, trust])
+        posterior, weights = _weigh(logits, said[..., 0], labels, trust, text_knows)
+        fitted = cls(images, nearest, list(names), posterior, weights, np.zeros(4), np.ones(4), neutral)
+        parts = fitted.parts(logits, text, said)
+        measured = np.maximum([scale_of_text, *parts.std(axis=0)[1:]], _FLOORS)
+        trusted = np.array([n_text / (n_text + PRIOR), trust, trust, trust])
         scales = np.exp(trusted * np.log(measured) + (1 - trusted) * np.log(_SCALES))
         centres = np.array([centre_of_text, *parts.mean(axis=0)[1:]])
         fitted = replace(fitted, centres=centres, scales=scales)
-        # With two folds, evidence comes from half the images: it does not say how well all of them separate.
-        share = (np.minimum(groups_of_classes(y, groups), N_FOLDS).mean() - 2) / (N_FOLDS - 2)
-        if text_of is not None and k > 1 and n_honest > 1 and share > 0:
 
-            def without(gone: np.ndarray) -> np.ndarray:
-                kept = np.arange(k) != gone[:, None]
-                of_kept = (part[kept].reshape(-1, k - 1) for part in (logits, evidence))
-                parts = fitted.parts(next(of_kept), text_of(rows, gone)[1], next(of_kept))
-                return (parts - centres) / scales
+        def without(is_out: np.ndarray, evidence: np.ndarray) -> np.ndarray:
+            """Parts of the images that have evidence, while the classes `is_out` of each play unknown."""
+            has = np.isfinite(evidence).any(axis=1)
+            is_out, images = is_out[has], np.where(np.isfinite(evidence[has]), evidence[has], neutral)
+            own_text = np.zeros(len(images)) if text_of is None else text_of(rows[has], is_out)[1]
+            left = np.stack([images, np.where(is_out, _FARTHEST, near[has])], axis=2)
+            parts = fitted.parts(np.where(is_out, -np.inf, logits[has]), own_text, left)
+            return fitted.standardised(parts)
 
-            # Another class is struck out of the known side: fewer classes are less evidence by themselves.
-            another = (labels + rng.randint(1, k, len(labels))) % k
-            known, unknown = without(another), without(labels)
-            mean = weights[:2] + share * separation(known, unknown)[:2]
-            weights[:2] = mean / mean.max()
-        of_classes = fitted.score(fitted.class_parts(parts, logits, evidence))
+        if n_honest and len(play):
+            sides: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+            for group, both in zip(play, apart[:, :, has_own], strict=True):
+                for side, of_side, out in zip(sides, both, (fold[rows], group[labels]), strict=True):
+                    side.append(without(group == out[:, None], of_side))
+            known, unknown = map(np.concatenate, sides)
+            if len(known):
+                played = len(np.unique(labels))
+                weights = (_PLAYED * weights + played * separation(known, unknown)) / (_PLAYED + played)
+                weights /= weights.max()
+        counts = weights[2] > 0
+        said[..., 1] *= counts
+        fitted = replace(fitted, weights=weights, nearest=nearest if counts else None)
+        parts = fitted.parts(logits, text, said)
+        of_classes = fitted.score(fitted.class_parts(parts, logits, said))
         honest = np.stack([fitted.score(parts), of_classes[np.arange(len(rows)), labels]], axis=1)
-        return fitted, rows, honest, CrossFitted(X[rows], evidence.astype(np.float32))
+        return fitted, rows, honest, CrossFitted(X[rows], said.astype(np.float32))
 
     def evidence(self, Z: Any, names: Sequence[str]) -> np.ndarray:
-        """Evidence (n, k) of images for classes by name; NaN for those without images.
+        """Evidence (n, k, 2) of images for classes by name: `images` and `nearest`; NaN without images.
 
         Parameters
         ----------
@@ -198,39 +225,59 @@ class JointScore:
         width = len(self.images.centre)
         if Z.shape[1] != width:
             raise InputError(f"the images have embeddings of {Z.shape[1]} columns, those of fit had {width}.")
-        known = (Z.evidence if isinstance(Z, CrossFitted) else self.images(Z)).astype(np.float64)
+        known = (Z.evidence if isinstance(Z, CrossFitted) else self.say(Z)).astype(np.float64)
         if list(names) == self.names:
             return known
         place = {name: i for i, name in enumerate(self.names)}
         sources = [place.get(name, 0) for name in names]
-        return np.where([name in place for name in names], known[:, sources], np.nan)
+        return np.where([[name in place] for name in names], known[:, sources], np.nan)
+
+    @property
+    def width(self) -> int:
+        """Columns that scoring an image needs at a time, in float32."""
+        return 2 * len(self.names) + (0 if self.nearest is None else len(self.nearest.embeddings))
+
+    def say(self, Z: Any) -> Any:
+        """Evidence (n, k, 2) of embeddings for all classes that have images."""
+        images = self.images(Z)
+        return np.stack([images, images * 0 if self.nearest is None else self.nearest(Z)], axis=2)
 
     def logits(self, logits: np.ndarray, evidence: np.ndarray) -> np.ndarray:
         """Logits (n, k) of the posterior."""
-        known = np.where(np.isnan(evidence), self.neutral, evidence)
+        images = evidence[:, :, 0]
+        known = np.where(np.isnan(images), self.neutral, images)
         return self.posterior[0] * logits + self.posterior[1] * known
 
     def parts(self, logits: np.ndarray, text: np.ndarray, evidence: np.ndarray) -> np.ndarray:
-        """The three parts (n, 3), as they are."""
+        """The four parts (n, 4), as they are."""
         both = self.logits(logits, evidence)
         p = softmax(both, axis=1)
-        clarity = np.full(len(p), self.centres[2])  # one class is never unclear
+        clarity = np.full(len(p), self.centres[3])  # one class is never unclear
         if p.shape[1] > 1:
             clarity = _clearest(both)[1]
-        images = np.where(np.isnan(evidence), self.centres[1], evidence)
-        return np.stack([text, (p * images).sum(axis=1), clarity], axis=1)
+        images = (p * self._usual(evidence)[:, :, 0]).sum(axis=1)
+        is_unseen = np.isnan(evidence[:, :, 1])
+        unseen = (p * is_unseen).sum(axis=1)
+        nearest = np.where(is_unseen, _FARTHEST, evidence[:, :, 1]).max(axis=1)
+        nearest = (1 - unseen) * nearest + unseen * self.centres[2]
+        return np.stack([text, images, nearest, clarity], axis=1)
 
     def class_parts(self, parts: np.ndarray, logits: np.ndarray, evidence: np.ndarray) -> np.ndarray:
-        """From the parts (n, 3) of images to those (n, k, 3) with each class in the place of all."""
+        """From the parts (n, 4) of images to those (n, k, 4) with each class in the place of all."""
         both = self.logits(logits, evidence)
-        clarity = np.full(both.shape, self.centres[2])
+        clarity = np.full(both.shape, self.centres[3])
         if both.shape[1] > 1:
             log_p = log_softmax(both, axis=1)
             clarity = log_p - np.log(-np.expm1(np.minimum(log_p, -_TINY)))
             first, odds = _clearest(both)
             clarity[np.arange(len(both)), first] = odds
-        images = np.where(np.isnan(evidence), self.centres[1], evidence)
-        return np.stack([parts[:, :1] + log_softmax(logits, axis=1), images, clarity], axis=2)
+        images = self._usual(evidence)
+        text = parts[:, :1] + log_softmax(logits, axis=1)
+        return np.stack([text, images[:, :, 0], images[:, :, 1], clarity], axis=2)
+
+    def _usual(self, evidence: np.ndarray) -> np.ndarray:
+        """With the usual evidence where there is none: nothing speaks against what nothing is known of."""
+        return np.where(np.isnan(evidence), self.centres[1:3], evidence)
 
     def add(
         self, Z: np.ndarray, names: Sequence[str], seen: Any, groups: np.ndarray | None = None
@@ -258,20 +305,28 @@ class JointScore:
         every = list(dict.fromkeys([*self.names, *names]))
         y = np.array([every.index(name) for name in names])
         images, evidence = self.images.add(Z, y, groups)
+        nearest, near = None, np.zeros(evidence.shape)
+        if self.nearest is not None:
+            nearest, near = self.nearest.add(Z, y, groups)
+        more = replace(self, images=images, nearest=nearest, names=every)
         rows = np.flatnonzero(np.isfinite(evidence[np.arange(len(y)), y]))
-        old = images(np.asarray(seen))
+        old = more.say(np.asarray(seen))
         if isinstance(seen, CrossFitted):
             old[:, : len(self.names)] = seen.evidence
-        both = np.concatenate([old, evidence[rows]]).astype(np.float16).astype(np.float32)
+        both = np.concatenate([old, np.stack([evidence, near], axis=2)[rows]])
         kept = np.concatenate([np.asarray(seen), Z[rows]])
-        return replace(self, images=images, names=every), CrossFitted(kept, both), rows
+        return more, CrossFitted(kept, both.astype(np.float16).astype(np.float32)), rows
+
+    def standardised(self, parts: np.ndarray) -> np.ndarray:
+        """Parts (..., 4), centred and scaled."""
+        return (parts - self.centres) / self.scales
 
     def shares(self, parts: np.ndarray) -> np.ndarray:
-        """What each part, centred, scaled and weighted, adds to the score; parts are (..., 3)."""
-        return (parts - self.centres) / self.scales * self.weights
+        """What each of the parts (..., 4) adds to the score."""
+        return self.standardised(parts) * self.weights
 
     def score(self, parts: np.ndarray) -> np.ndarray:
-        """The joint score of parts (..., 3)."""
+        """The joint score of parts (..., 4)."""
         return self.shares(parts).sum(axis=-1)
 
 
@@ -286,7 +341,7 @@ def _clearest(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _weigh(
     logits: np.ndarray, evidence: np.ndarray, labels: np.ndarray, trust: float, text_knows: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Weights (a, l) of the posterior, and those (3,) of the parts by what each knows about the labels."""
+    """Weights (a, l) of the posterior, and those (4,) of the parts by what each knows about the labels."""
     posterior, shares = np.array([1.0, 4.0]), np.array([text_knows, 0.5, 0.0])
     if trust and evidence.shape[1] > 1:
         posterior = np.array(posterior_weights(logits, evidence, labels))
@@ -295,7 +350,7 @@ def _weigh(
         shares[1:] = trust * measured + (1 - trust) * shares[1:]
     counts = odds(shares[:2])
     largest = counts.max()
-    return posterior, np.array([*counts / largest, shares[2] / 2] if largest > 0 else [0.0, 1.0, 0.0])
+    return posterior, np.array([*counts / largest, 0, shares[2] / 2] if largest > 0 else [0.0, 1.0, 0.0, 0.0])
 
 
 def _neutral(evidence: np.ndarray, y: np.ndarray) -> float:

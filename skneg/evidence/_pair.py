@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from ..errors import InputError
-from ._images import ImageEvidence, cross_fit
+from ._images import ImageEvidence, cross_fit, cross_fit_apart
 from ._weights import FLOOR, PRIOR, information, odds
 
 
@@ -71,18 +71,20 @@ def fit_evidence(
     X: np.ndarray,
     y: np.ndarray,
     rows: np.ndarray,
-    rng: np.random.RandomState,
-    groups: np.ndarray | None = None,
+    fold: np.ndarray,
+    play: Sequence[np.ndarray],
     columns: Sequence[int] | None = None,
-) -> tuple[Any, np.ndarray]:
-    """The evidence of all images, and that (len(rows), k) of some by the images of other folds.
+) -> tuple[Any, np.ndarray, np.ndarray]:
+    """The evidence of all images, and what images of other folds say of some.
 
     Parameters
     ----------
     X : ndarray of shape (n, d)
     y : ndarray of shape (n,), int
-    rows, rng, groups
+    rows, fold
         See `cross_fit`.
+    play : sequence of ndarray of shape (k,), int
+        Groups of classes that play unknown together; see `cross_fit_apart`.
     columns : sequence of two int, optional
         How many columns each of two models has; by default there is one model.
 
@@ -90,19 +92,22 @@ def fit_evidence(
     -------
     ImageEvidence or PairedEvidence
     evidence : ndarray of shape (len(rows), k)
+    apart : ndarray of shape (len(play), 2, len(rows), k)
     """
-    if columns is None:
-        return ImageEvidence.of(X, y), cross_fit(X, y, rows, rng, groups)
+    columns = [X.shape[1]] if columns is None else columns
     if sum(columns) != X.shape[1]:
         raise InputError(f"two models have {columns[0]} and {columns[1]} columns, X has {X.shape[1]}.")
-    halves, state = np.split(X, [columns[0]], axis=1), rng.get_state()
-    crossed = []
-    for half in halves:
-        rng.set_state(state)  # the same folds
-        crossed.append(cross_fit(half, y, rows, rng, groups))
-    first, second = (ImageEvidence.of(half, y) for half in halves)
+    parts, crossed, apart = [], [], []
+    for Z in np.split(X, np.cumsum(columns)[:-1], axis=1):
+        parts.append(ImageEvidence.of(Z, y))
+        crossed.append(cross_fit(ImageEvidence.of, Z, y, rows, fold))
+        of_play = [cross_fit_apart(ImageEvidence.of, Z, y, rows, fold, group) for group in play]
+        apart.append(np.reshape(of_play, (len(play), 2, *crossed[-1].shape)))
+    if len(parts) == 1:
+        return parts[0], crossed[0], apart[0]
+    first, second = parts
     paired = PairedEvidence(first, second, _weigh(crossed, y[rows]))
-    return paired, paired._joined(*crossed)
+    return paired, paired._joined(*crossed), paired._joined(*apart)
 
 
 def _weigh(crossed: list[np.ndarray], y: np.ndarray) -> np.ndarray:

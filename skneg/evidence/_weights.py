@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.optimize import minimize, minimize_scalar
-from scipy.special import log_softmax
+from scipy.special import expit, log_softmax
 
 FLOOR = 0.05  # nats; the smallest scale: below it, rounding would count
 PRIOR = 5  # images that a value without any image counts for, beside those that are cross-fitted
@@ -59,17 +59,30 @@ def posterior_weights(text: np.ndarray, images: np.ndarray, y: np.ndarray) -> tu
     return tuple(np.exp(prior + u))
 
 
-def separation(known: np.ndarray, struck_out: np.ndarray) -> np.ndarray:
-    """Weights (p,) of the parts that tell known images from the same images without their class.
+def separation(known: np.ndarray, unknown: np.ndarray) -> np.ndarray:
+    """Weights (p,) of parts, centred and scaled, that tell known images from unknown ones.
 
-    The ridge linear discriminant of parts that are centred and scaled, with a ridge of 1/2; weights below 0
-    are set to 0, and the largest is 1.
+    Those of a logistic regression in which both sides count the same, under a ridge of 1/20; none is below
+    0, and the largest is 1, unless none tells anything.
 
     Parameters
     ----------
-    known, struck_out : ndarray of shape (n, p)
+    known, unknown : ndarray of shape (n, p)
     """
-    spread = (np.cov(known.T) + np.cov(struck_out.T)) / 2
-    difference = known.mean(axis=0) - struck_out.mean(axis=0)
-    weights = np.maximum(np.linalg.solve(spread + np.eye(len(difference)) / 2, difference), 0)
-    return weights / (weights.max() or 1.0)
+    p = known.shape[1]
+    sides = [
+        (np.pad(part, ((0, 0), (0, 1)), constant_values=1), sign)
+        for part, sign in ((known, -1), (unknown, 1))
+    ]
+
+    def loss(w: np.ndarray) -> tuple[float, np.ndarray]:
+        value, slopes = w[:p] @ w[:p] / 40, np.append(w[:p], 0) / 20
+        for part, sign in sides:
+            z = sign * (part @ w)
+            value += np.logaddexp(0, z).mean()
+            slopes += sign * (expit(z) @ part) / len(part)
+        return value, slopes
+
+    bounds = [*[(0, None)] * p, (None, None)]
+    w = minimize(loss, np.zeros(p + 1), jac=True, method="L-BFGS-B", bounds=bounds).x[:p]
+    return w / (w.max() or 1.0)

@@ -142,11 +142,11 @@ def _cosines_to_bank(
 
 def _parts_of_the_score(detector: Any, state: FittedState, Z: np.ndarray) -> dict[str, Any]:
     parts, logits, evidence = detector._parts(state, Z)
-    text, images, clarity = state.joint_score_.shares(parts).T
-    columns = {"text_evidence": text, "image_evidence": images, "clarity": clarity}
+    text, images, nearest, clarity = state.joint_score_.shares(parts).T
+    columns = {"text_evidence": text, "image_evidence": images + nearest, "clarity": clarity}
     if set(state.class_names_) & set(state.joint_score_.names):  # else all are neutral
         columns["image_class"] = state.classes_[
-            np.where(np.isnan(evidence), -np.inf, evidence).argmax(axis=1)
+            np.where(np.isnan(evidence[..., 0]), -np.inf, evidence[..., 0]).argmax(axis=1)
         ]
     if hasattr(state, "text_bank_"):
         columns["text_class"] = state.classes_[logits.argmax(axis=1)]

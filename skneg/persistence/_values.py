@@ -14,7 +14,7 @@ import numpy as np
 from ..adaptation import TANL, TINS, AdaNeg, CLIPScope, NearestUnknown
 from ..bank import TextBank
 from ..errors import PersistenceError
-from ..evidence import CrossFitted, ImageEvidence, JointScore, PairedEvidence
+from ..evidence import CrossFitted, ImageEvidence, JointScore, NearestImages, PairedEvidence
 from ..images import CaptionedImages
 from ..prompts.recipe import CoOpRecipe, PromptRecipe
 from ..words import Words
@@ -30,6 +30,7 @@ _PARTS: dict[str, Any] = {
     "bank": TextBank,
     "image_evidence": ImageEvidence,
     "paired_evidence": PairedEvidence,
+    "nearest_images": NearestImages,
     "joint_score": JointScore,
     "cross_fitted": CrossFitted,
 }

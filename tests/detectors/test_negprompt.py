@@ -173,8 +173,9 @@ class TestPredicting:
 
     def test_a_pickle_carries_no_weights(self, fitted, embedded):
         data = pickle.dumps(fitted)
-        joint = fitted.joint_score_.images
-        assert len(data) < 200_000 + fitted.text_bank_.common.nbytes + joint.whitener.nbytes
+        joint = fitted.joint_score_
+        held = fitted.text_bank_.common, joint.images.whitener, joint.nearest.embeddings
+        assert len(data) < 200_000 + sum(array.nbytes for array in held)
         again = pickle.loads(data)
         np.testing.assert_array_equal(again.score_samples(embedded[0]), fitted.score_samples(embedded[0]))
 
@@ -223,12 +224,12 @@ class TestEvidence:
         bank, joint, t = fitted.text_bank_, fitted.joint_score_, fitted.temperature_
         cosines = [(X @ part.T).astype(np.float64) for part in (bank.positive, bank.negative, bank.common)]
         energies = [t * logsumexp(part / t, axis=1) for part in cosines]
-        G = joint.images(X)
+        G, nearest = np.moveaxis(joint.say(X), 2, 0)
         p = softmax(joint.posterior[0] * cosines[0] / t + joint.posterior[1] * G, axis=1)
         first = np.sort(p, axis=1)[:, -1]
         parts = [
             (energies[0] - energies[2] - 0.1 * energies[1]) / t, (p * G).sum(axis=1),
-            np.log(first / (1 - first)),
+            nearest.max(axis=1), np.log(first / (1 - first)),
         ]  # fmt: skip
         weights = fitted.evidence_weights_
         expected = sum(

@@ -4,9 +4,17 @@ import numpy as np
 import pytest
 
 from skneg.errors import InputError
-from skneg.evidence import N_FOLDS, ImageEvidence, cross_fit, folds, groups_of_classes, taught_to_all
+from skneg.evidence import (
+    N_FOLDS,
+    ImageEvidence,
+    cross_fit_apart,
+    folds,
+    folds_of_classes,
+    groups_of_classes,
+    taught_to_all,
+)
 
-from .data import clusters
+from .data import clusters, cross_fit
 
 
 class TestImageEvidence:
@@ -178,6 +186,32 @@ class TestCrossFit:
                 numbers = np.searchsorted(present, y[rest])
                 expected[present] = ImageEvidence.of(X[rest], numbers)(X[[row]])[0]
             np.testing.assert_allclose(evidence, expected, rtol=1e-6)
+
+    @pytest.mark.parametrize("counts", [[6, 7, 5, 4], [6, 1, 5, 4, 2, 3, 9]])
+    def test_some_classes_play_unknown(self, counts):
+        X, y = clusters(counts, d=6)
+        rows, fold = np.arange(len(y))[1::2], folds_of_classes(y, np.random.RandomState(3), None)
+        group = np.arange(len(counts)) % 3
+        found = cross_fit_apart(ImageEvidence.of, X, y, rows, fold, group)
+        assert found.shape == (2, len(rows), len(counts))
+        n_known = 0
+        for i, row in enumerate(rows):
+            for side, out in ((0, fold[row]), (1, group[y[row]])):
+                expected = np.full(len(counts), np.nan)
+                if 0 <= out < 3 and (side or group[y[row]] != out):
+                    rest = (fold != out) & (group[y] != out)
+                    present, numbers = np.unique(y[rest], return_inverse=True)
+                    expected[present] = ImageEvidence.of(X[rest], numbers)(X[[row]])[0]
+                    n_known += side == 0
+                np.testing.assert_allclose(found[side, i], expected, rtol=1e-6)
+        assert n_known > 1
+
+    def test_folds_for_it_leave_out_what_teaches_all(self):
+        y = np.array([0, 0, 1, 2, 2])
+        fold = folds_of_classes(y, np.random.RandomState(0), None)
+        assert fold[2] == -1
+        assert (np.delete(fold, 2) >= 0).all()
+        assert (folds_of_classes(np.arange(4), np.random.RandomState(0), None) >= 0).all()
 
     def test_an_image_that_is_alone_teaches_all(self):
         X, y = clusters([1, 4, 5])

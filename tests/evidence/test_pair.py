@@ -6,10 +6,17 @@ import numpy as np
 import pytest
 
 from skneg.errors import InputError
-from skneg.evidence import ImageEvidence, JointScore, PairedEvidence, cross_fit, information
+from skneg.evidence import (
+    ImageEvidence,
+    JointScore,
+    PairedEvidence,
+    cross_fit_apart,
+    folds_of_classes,
+    information,
+)
 from skneg.evidence._pair import fit_evidence
 
-from .data import clusters
+from .data import clusters, cross_fit
 
 COUNTS = [12, 9, 10, 8]
 
@@ -21,8 +28,24 @@ def pair(spread_1=0.3, spread_2=0.3, counts=COUNTS):
     return np.concatenate([one, two], axis=1) / np.sqrt(np.float32(2)), y
 
 
-def fit(X, y, columns=(16, 24)):
-    return fit_evidence(X, y, np.arange(len(y)), np.random.RandomState(0), None, columns)
+def fit(X, y, columns=(16, 24), play=()):
+    fold = folds_of_classes(y, np.random.RandomState(0), None)
+    paired, crossed, apart = fit_evidence(X, y, np.arange(len(y)), fold, play, columns)
+    assert apart.shape == (len(play), 2, *crossed.shape)
+    return (paired, crossed, apart) if len(play) else (paired, crossed)
+
+
+def test_both_are_joined_while_classes_play_unknown():
+    X, y = pair()
+    play = [np.array([0, 1, 1, 0]), np.array([0, 0, 1, 2])]
+    paired, _, apart = fit(X, y, play=play)
+    fold = folds_of_classes(y, np.random.RandomState(0), None)
+    for group, found in zip(play, apart, strict=True):
+        halves = [
+            cross_fit_apart(ImageEvidence.of, half, y, np.arange(len(y)), fold, group)
+            for half in (X[:, :16], X[:, 16:])
+        ]
+        np.testing.assert_allclose(found, paired.weights[0] * halves[0] + paired.weights[1] * halves[1])
 
 
 def test_it_is_the_weighted_sum_of_both():
@@ -112,8 +135,8 @@ def test_the_joint_score_takes_it_and_sees_the_width():
     joint, rows, honest, kept = JointScore.fit(X, y, list("abcd"), np.random.RandomState(0), columns=(16, 24))
     assert isinstance(joint.images, PairedEvidence)
     assert honest.shape == (len(rows), 2)
-    assert joint.evidence(X, list("abcd")).shape == (len(y), 4)
-    assert joint.evidence(kept, list("ba")).shape == (len(rows), 2)
+    assert joint.evidence(X, list("abcd")).shape == (len(y), 4, 2)
+    assert joint.evidence(kept, list("ba")).shape == (len(rows), 2, 2)
     with pytest.raises(InputError, match="those of fit had 40"):
         joint.evidence(X[:, :16], list("abcd"))
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import check_grad
 from scipy.special import log_softmax
+from sklearn.linear_model import LogisticRegression
 
 from skneg.evidence import _weights as module
 from skneg.evidence import information, posterior_weights, separation
@@ -41,14 +42,17 @@ class TestWeights:
         grid = [loss(np.array([u, v]))[0] for u in np.linspace(-4, 1.5, 56) for v in np.linspace(-4, 3, 71)]
         assert loss(np.log([a / 1, b / 8]))[0] <= min(grid) + 1e-6
 
-    def test_separation_is_the_ridge_discriminant_without_its_negative_weights(self):
+    def test_separation_is_a_ridge_logistic_regression_without_negative_weights(self):
         rng = np.random.default_rng(0)
         known = rng.normal([1.0, 0.5, -1.0], [1.0, 2.0, 1.0], size=(400, 3))
-        struck_out = rng.normal(0, [1.0, 1.0, 2.0], size=(400, 3))
-        centred = [part - part.mean(axis=0) for part in (known, struck_out)]
-        within = sum(part.T @ part / 399 for part in centred) / 2
-        expected = np.linalg.inv(within + 0.5 * np.eye(3)) @ (known.mean(axis=0) - struck_out.mean(axis=0))
-        assert expected[2] < 0
-        np.testing.assert_allclose(separation(known, struck_out)[:2], expected[:2] / expected.max())
-        assert separation(known, struck_out)[2] == 0
+        unknown = rng.normal(0, [1.0, 1.0, 2.0], size=(100, 3))
+        # Of the two parts that help, by scikit-learn: sides of equal weight, a ridge of 1/20 beside the mean
+        # loss of each.
+        X, y = np.concatenate([known, unknown])[:, :2], np.repeat([1, 0], [400, 100])
+        shares = np.repeat([1 / 400, 1 / 100], [400, 100])
+        plain = LogisticRegression(C=20, tol=1e-8).fit(X, y, sample_weight=shares)
+        w = plain.coef_[0]
+        assert w.min() > 0
+        np.testing.assert_allclose(separation(known, unknown), [*(w / w.max()), 0], atol=2e-4)
         assert (separation(known, known) == 0).all()
+        assert separation(unknown, known).tolist() == [0, 0, 1]

@@ -332,7 +332,7 @@ def test_those_of_members_are_stored_exactly_under_their_names(many, tmp_path):
 class TestSize:
     @pytest.mark.filterwarnings("ignore:labels and names agree")
     def test_a_thousand_classes_take_less_than_20_mb(self, tmp_path):
-        # 512-d as ViT-B/16, 16 shots; 2 million cells of cross-fitted evidence set the threshold.
+        # 512-d as ViT-B/16, 16 shots; 1 million images x classes of cross-fitted evidence set the threshold.
         vision = {"layers": [1, 1, 1, 1], "width": 16, "image_size": 64}
         text = {"context_length": 32, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 1}
         torch.manual_seed(0)
@@ -352,7 +352,7 @@ class TestSize:
             words=None,
             random_state=0,
         ).fit(X, y)
-        assert len(detector.calibration_embeddings_) == 2**21 // 1000
+        assert len(detector.calibration_embeddings_) == 2**20 // 1000
         assert detector.text_bank_.negative.shape == (2000, 512)
         detector.save(tmp_path / "a.skneg")
         wider = 3 * 16 * (512 - 64) * 4  # contexts of ViT-B/16 are 512 wide
@@ -370,11 +370,14 @@ class TestSize:
         np.testing.assert_array_equal(again.calibration_embeddings_, learned.calibration_embeddings_)
         words = learned.text_bank_.common.nbytes / 2  # in float16
         covariance = learned.joint_score_.images.whitener.nbytes
-        assert (tmp_path / "a.skneg").stat().st_size < 200_000 + words + covariance
+        images = learned.joint_score_.nearest.embeddings.nbytes / 2
+        assert (tmp_path / "a.skneg").stat().st_size < 200_000 + words + covariance + images
 
     def test_joblib_and_pickle_hold_no_weights(self, learned, embedded, tmp_path):
         # Words, covariance, images; the weights are 9 MB.
-        limit = 200_000 + learned.text_bank_.common.nbytes + learned.joint_score_.images.whitener.nbytes
+        joint = learned.joint_score_
+        held = learned.text_bank_.common, joint.images.whitener, joint.nearest.embeddings
+        limit = 200_000 + sum(array.nbytes for array in held)
         assert len(pickle.dumps(learned)) < limit
         joblib.dump(learned, tmp_path / "a.joblib")
         assert (tmp_path / "a.joblib").stat().st_size < limit
