@@ -1,7 +1,7 @@
 """Words and images in one score: what the images of each class say of a new one, and how far to trust it.
 
 With ``t_c`` the text logit of class c (its cosine over the model's temperature) and ``G_c`` the image
-evidence of `ImageEvidence`, in nats, the closed-set posterior is ``softmax_c(a t_c + l G_c)``, and the score is a
+evidence of `ImageEvidence`, in nats, the closed-set posterior is ``softmax_c(a t_c + l G_c)``. The score is a
 weighted sum of four parts, each centred and scaled by training images:
 
 * text: what the detector scores by without images, such as the log odds of the names against words;
