@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from evidence import Case, halves, photos, splits
+from evidence import Case, halves, of_training_images, photos, splits
 
 from skneg import InterNegDetector, NegPromptDetector, SknegWarning, StreamDetector, WordsDetector
 from skneg.adaptation import NearestUnknown
@@ -114,21 +114,6 @@ def cases(root: Path, tasks: list[str]) -> Iterator[Case]:
 
 
 CHOICES = [(w, q, n) for w in (0.5, 1.0, 2.0) for q in (0.5, 0.65, 0.8) for n in (4, 16)]
-
-
-def of_training_images(case: Case) -> Case:
-    X, y = np.asarray(case.train[0]), np.asarray(case.train[1])
-    rng = np.random.RandomState(0)
-    kept = np.sort(rng.permutation(len(case.names))[: len(case.names) // 2])
-    parts: tuple[list[int], list[int]] = [], []
-    for number in kept:
-        rows = rng.permutation(np.flatnonzero(y == number)).tolist()
-        n = min(8, len(rows) - 1)
-        parts[0].extend(rows[:n])
-        parts[1].extend(rows[n:])
-    train, test = ((X[rows], np.searchsorted(kept, y[rows])) for rows in parts)
-    names = [case.names[number] for number in kept]
-    return Case(case.name, case.model, names, train, test, {"left out": X[~np.isin(y, kept)]})
 
 
 def choose(root: Path, tasks: list[str], n_orders: int) -> None:

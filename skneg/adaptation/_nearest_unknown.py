@@ -23,10 +23,12 @@ class NearestUnknown(Adaptation):
     of an image to those that are kept, o that to the known images, and D = o - u standardised by the known
     images (each of them without itself and others of its group), its score is ::
 
-        s - sd(s) * weight * m / (m + 20) * log(1 + exp(-D))
+        s - sd(s) * weight * t * m / (m + 20) * log(1 + exp(-D))
 
-    where s is the static score and m the number of kept images. The last factor is the evidence of one more
-    competitor: an image unlike all that was kept loses next to nothing.
+    where s is the static score and m the number of kept images. t is the share of the known images whose
+    nearest other one is of their class: where the nearest images do not tell the known classes apart, they
+    say little of unknown ones. The last factor is the evidence of one more competitor: an image unlike all
+    that was kept loses next to nothing.
 
     Parameters
     ----------
@@ -51,7 +53,7 @@ class NearestUnknown(Adaptation):
     """
 
     reference = "skneg (this package)"
-    constant = ("own",)
+    constant = ("own", "told")
 
     def __init__(self, *, weight: float = 1.0, share: float = 0.65, memory_size: int = 1000) -> None:
         self.weight = weight
@@ -67,8 +69,11 @@ class NearestUnknown(Adaptation):
     def start(self, static: Static, seed: int) -> Memory:
         """The memory before the first image; see `Adaptation.start`."""
         nothing = static.embeddings[:0]
+        own, neighbours = _own_nearest(static.embeddings, static.groups)
+        told = (static.targets[neighbours] == static.targets)[own > -1]  # 1 without labels
         return {
-            "own": _own_nearest(static.embeddings, static.groups),
+            "own": own,
+            "told": float(told.mean()) if len(told) else 1.0,
             "images": nothing,
             "p_values": np.empty(0),
             "kept": nothing,
@@ -98,7 +103,8 @@ class NearestUnknown(Adaptation):
     def _moved(self, static: Static, memory: Memory, s: np.ndarray, differences: np.ndarray) -> np.ndarray:
         of_known, m = memory["differences"], len(memory["kept"])
         D = (differences - of_known.mean()) / max(of_known.std(), _FLOOR)
-        return s - self.weight * m / (m + _PRIOR) * static.spread * np.logaddexp(0.0, -D)
+        weight = self.weight * memory["told"] * m / (m + _PRIOR)
+        return s - weight * static.spread * np.logaddexp(0.0, -D)
 
 
 def _nearest(Z: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -106,15 +112,19 @@ def _nearest(Z: np.ndarray, others: np.ndarray) -> np.ndarray:
     return by_blocks(Z, len(others), lambda rows: (rows @ others.T).max(axis=1)).astype(np.float64)
 
 
-def _own_nearest(Z: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """The largest cosine (n,) of each image to those of other groups that are no copies of it; else -1."""
+def _own_nearest(Z: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The largest cosine (n,) of each image to those of other groups that are no copies of it, and to which.
+
+    The cosine is -1 where there is none.
+    """
 
     def largest(rows: np.ndarray) -> np.ndarray:
         cosines = Z[rows] @ Z.T
         cosines[(cosines > _COPY) | (groups[rows, None] == groups)] = -1
-        return cosines.max(axis=1)
+        return np.stack([cosines.max(axis=1), cosines.argmax(axis=1)], axis=1)
 
-    return by_blocks(np.arange(len(Z)), len(Z), largest).astype(np.float64)
+    own, neighbours = by_blocks(np.arange(len(Z)), len(Z), largest).astype(np.float64).T
+    return own, neighbours.astype(int)
 
 
 def _largest_found(p: np.ndarray, level: float) -> float:

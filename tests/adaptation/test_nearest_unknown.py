@@ -1,5 +1,7 @@
 """The comparison with kept images, by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from skneg.adaptation import NearestUnknown, Static
@@ -29,10 +31,12 @@ def test_benjamini_and_hochbergs_rule():
 
 def test_copies_and_images_of_its_group_do_not_count_as_neighbours_of_a_known_image():
     Z = unit([1, 0], [1, 0], [1, 1])
-    np.testing.assert_allclose(_own_nearest(Z, np.arange(3)), [0.5**0.5] * 3, rtol=1e-6)
+    cosines, neighbours = _own_nearest(Z, np.arange(3))
+    np.testing.assert_allclose(cosines, [0.5**0.5] * 3, rtol=1e-6)
+    assert neighbours.tolist() == [2, 2, 0]
     np.testing.assert_allclose(_nearest(Z, Z), 1, rtol=1e-6)
-    assert _own_nearest(Z, np.array([0, 0, 0])).tolist() == [-1, -1, -1]
-    np.testing.assert_allclose(_own_nearest(Z, np.array([0, 1, 1])), [0.5**0.5, -1, 0.5**0.5], rtol=1e-6)
+    assert _own_nearest(Z, np.array([0, 0, 0]))[0].tolist() == [-1, -1, -1]
+    np.testing.assert_allclose(_own_nearest(Z, np.array([0, 1, 1]))[0], [0.5**0.5, -1, 0.5**0.5], rtol=1e-6)
 
 
 def test_scores_by_hand():
@@ -55,6 +59,20 @@ def test_scores_by_hand():
     own = (of_known - of_known.mean()) / of_known.std()
     expected = KNOWN.scores - KNOWN.scores.std() * 2 / 22 * np.log1p(np.exp(-own))
     np.testing.assert_allclose(adaptation.score_known(KNOWN, memory), expected, rtol=1e-5)
+
+
+def test_it_counts_as_far_as_the_nearest_images_tell_known_classes():
+    # The nearest other image: of 0 it is 3, of 1 it is 3, of 2 it is 3, of 3 it is 1.
+    adaptation, Z, s = NearestUnknown(share=0.9), unit([0, 1, 0], [0, 0, 1]), np.array([0.0, -1.0])
+    new, losses = unit([0.1, 1, 0]), []
+    for targets in ([0, 0, 0, 0], [0, 1, 2, 0], [0, 1, 2, 3], [-1, -1, -1, -1]):
+        known = replace(KNOWN, targets=np.array(targets))
+        memory = adaptation.move(known, adaptation.start(known, 0), Z, s)
+        losses.append(2 - adaptation.score(known, memory, new, np.array([2.0]))[0])
+    assert losses[0] > 0.1
+    np.testing.assert_allclose(losses, losses[0] * np.array([1, 0.25, 0, 1]))
+    alone = replace(KNOWN, groups=np.zeros(4, dtype=int))
+    assert adaptation.start(alone, 0)["told"] == 1.0
 
 
 def test_images_that_look_known_are_not_kept_and_old_ones_are_forgotten():
