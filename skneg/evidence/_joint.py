@@ -157,7 +157,9 @@ class JointScore:
         if text_of is not None:
             logits, text = text_of(rows)
         n_text, centre_of_text, scale_of_text = len(rows), text.mean(), text.std()
-        text_knows = information(logits, y[rows]) if text_of is not None and k > 1 else 0.0
+        text_knows = 0.0
+        if text_of is not None and k > 1:  # a name may mean nothing, and few labels are explained by luck
+            text_knows = information(logits, y[rows]) * n_text / (n_text + PRIOR)
         has_own = np.isfinite(evidence[np.arange(len(rows)), y[rows]])
         n_honest = int(has_own.sum())
         if n_honest:
