@@ -139,7 +139,8 @@ def _detectors(folder: Path) -> Iterator[Trial]:
     image = folder / "image.png"
     image.write_bytes(test_image())
     for name in NAMES:
-        scores = partial(tiny_fitted(name).score_samples, tiny_input(name)[0][:6])
+        X, kept = tiny_input(name)[0], partial(_saved, name, folder)
+        scores = partial(tiny_fitted(name).score_samples, X[:6])
         other = getattr(skneg, NAMES[NAMES.index(name) - 1])
         makers = {
             "load": partial(_loaded, skneg.load, name),
@@ -156,33 +157,38 @@ def _detectors(folder: Path) -> Iterator[Trial]:
                     kind,
                     way,
                     name,
-                    partial(_damaged, name, folder, damage, read, n=2 if "load" in way else 0),
+                    partial(damaged, kept, folder, damage, read, X[:2] if "load" in way else None),
                 )
         for path in no_files(folder):
             for way, read in readers.items():
                 yield Trial("a detector's file", path.name, way, name, partial(read, path))
         yield Trial(
             "a detector's file", "of another class", "load", name,
-            partial(_damaged, name, folder, lambda file: None, partial(_loaded, other.load, name)),
+            partial(damaged, kept, folder, lambda file: None, partial(_loaded, other.load, name)),
         )  # fmt: skip
         for way in ("load", "its class's load"):
-            call = partial(_damaged, name, folder, lambda file: None, makers[way], 6)
-            yield Trial("a detector's file", "sound", way, name, call, partial(_same, scores))
+            call = partial(damaged, kept, folder, lambda file: None, makers[way], X[:6])
+            yield Trial("a detector's file", "sound", way, name, call, partial(same, scores))
 
 
-def _same(expected: Callable[[], np.ndarray], found: np.ndarray) -> bool:
+def same(expected: Callable[[], np.ndarray], found: np.ndarray) -> bool:
     return bool((found == expected()).all())
 
 
-def _damaged(
-    name: str, folder: Path, damage: Callable[[Path], Any], read: Callable[[Path], Any], n: int = 0
+def damaged(
+    kept: Callable[[], bytes],
+    folder: Path,
+    damage: Callable[[Path], Any],
+    read: Callable[[Path], Any],
+    X: Any = None,
 ) -> Any:
+    """What is read of a file, and what it says of X, once it is damaged."""
     file = new_folder(folder) / "a.skneg"
-    file.write_bytes(_saved(name, folder))
+    file.write_bytes(kept())
     damage(file)
     try:
         found = read(file)
-        return found.score_samples(tiny_input(name)[0][:n]) if n else found
+        return found if X is None else found.score_samples(X)
     finally:
         shutil.rmtree(file.parent)
 
