@@ -98,7 +98,7 @@ class NearestUnknown(Adaptation):
     def _moved(self, static: Static, memory: Memory, s: np.ndarray, differences: np.ndarray) -> np.ndarray:
         of_known, m = memory["differences"], len(memory["kept"])
         D = (differences - of_known.mean()) / max(of_known.std(), _FLOOR)
-        return s - self.weight * m / (m + _PRIOR) * static.spread * np.logaddexp(0.0, -D)
+        return s - float(self.weight) * m / (m + _PRIOR) * static.spread * np.logaddexp(0.0, -D)
 
 
 def _nearest(Z: np.ndarray, others: np.ndarray) -> np.ndarray:
