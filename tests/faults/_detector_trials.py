@@ -308,10 +308,10 @@ def _unfitted(name: str) -> Iterator[Trial]:
         "suggest_classes": lambda detector: skneg.inspection.suggest_classes(detector, X),
     }
     for way, act in calls.items():
-        yield Trial("not fitted", "not fitted", way, name, partial(_raises_not_fitted, name, act))
+        yield Trial("not fitted", "not fitted", way, name, partial(raises_not_fitted, name, act))
 
 
-def _raises_not_fitted(name: str, act: Callable[[Any], Any]) -> Any:
+def raises_not_fitted(name: str, act: Callable[[Any], Any]) -> Any:
     try:
         return act(tiny_detector(name))
     except NotFittedError:
