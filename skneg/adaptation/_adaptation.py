@@ -135,6 +135,13 @@ class Adaptation(BaseEstimator):
         return by_blocks(rows, static.width, lambda part: self.score(static, memory, Z[part], s[part]))
 
 
+def alike(one: Adaptation, other: Adaptation) -> bool:
+    """Whether two are of one class and have the same parameters; those of one's own may be arrays."""
+    own, others = one.get_params(), other.get_params()
+    is_same = type(one) is type(other) and own.keys() == others.keys()
+    return is_same and all(np.array_equal(own[name], others[name]) for name in own)
+
+
 def fields_fit(memory: Mapping[str, Any], like: Mapping[str, Any]) -> bool:
     """Whether a memory, such as one of a file, has the parts of another, of the same kinds and widths."""
     if set(memory) != set(like):

@@ -103,7 +103,7 @@ class NearestUnknown(Adaptation):
     def _moved(self, static: Static, memory: Memory, s: np.ndarray, differences: np.ndarray) -> np.ndarray:
         of_known, m = memory["differences"], len(memory["kept"])
         D = (differences - of_known.mean()) / max(of_known.std(), _FLOOR)
-        weight = self.weight * memory["told"] * m / (m + _PRIOR)
+        weight = float(self.weight) * memory["told"] * m / (m + _PRIOR)
         return s - weight * static.spread * np.logaddexp(0.0, -D)
 
 

@@ -146,7 +146,8 @@ class Running:
         if not fields_fit(values, own) or not fields_fit(values["memory"], own["memory"]):
             raise PersistenceError("its stream has other parts than its adaptation remembers.")
         waiting, n_seen, order = (values[name] for name in ("waiting", "n_seen", "order"))
-        is_whole = len(waiting) == len(values["waiting_scores"]) <= min(n_seen, every)
+        # As many may wait as there are, where `every` was larger while they came.
+        is_whole = len(waiting) == len(values["waiting_scores"]) <= n_seen
         if not is_whole or not re.fullmatch("[0-9a-f]{64}", order):
             raise PersistenceError(f"its stream of {n_seen} images has {len(waiting)} that wait, or no hash.")
         now = replace(self, **{**values, "memory": {**self.memory, **values["memory"]}}).measured()

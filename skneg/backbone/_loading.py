@@ -201,7 +201,7 @@ def list_models() -> list[tuple[str, str]]:
 def resolve_device(device: str) -> torch.device:
     """The torch device of a `device` parameter; an `InputError` where this machine has none such."""
     refuse_gpu_after_fork(str(device))
-    if device == "auto":
+    if isinstance(device, str) and device == "auto":  # an array has no truth of its own
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")

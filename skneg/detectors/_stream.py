@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from numbers import Integral
 from threading import RLock
 from typing import Any, Self
@@ -21,6 +21,7 @@ from .._reading import in_blocks, read_images
 from .._sklearn import DOC_LINK, asks_known_or_unknown
 from .._utils import check_at_least, check_option, check_seed, finite
 from ..adaptation import TANL, TINS, AdaNeg, Adaptation, CLIPScope, NearestUnknown, Static, StreamState
+from ..adaptation._adaptation import alike
 from ..adaptation._running import Running
 from ..base import OpenSetDetector
 from ..errors import InputError, InputTypeError, PersistenceError
@@ -165,11 +166,11 @@ class StreamDetector(ClassifierMixin, BaseEstimator):
         ImageError
             If images cannot be read; none of X has moved the state then.
         """
-        return self._stream(X)[1]
+        return self._stream(X, lambda moved, scores, Z: scores)
 
     def partial_predict(self, X: Any) -> np.ndarray:
         """Labels (n,) of images in the order given, as by `partial_score`; the state moves."""
-        return self._labels(*self._stream(X))
+        return self._stream(X, self._labels)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Scores (n,) of images by the state as it is, which stays; their order does not matter."""
@@ -212,8 +213,7 @@ class StreamDetector(ClassifierMixin, BaseEstimator):
 
     def calibrate(self, X: Any = None, y: Any = None, groups: Any = None) -> Self:
         """Set the threshold anew; see `NegPromptDetector.calibrate`. The stream is forgotten."""
-        detector = self._begun().static.detector
-        return self._adopt(copy.copy(detector).calibrate(X, y, groups))
+        return self._adopt(copy.copy(self._begun().static.detector).calibrate(X, y, groups))
 
     @property
     def state_(self) -> StreamState:
@@ -233,6 +233,8 @@ class StreamDetector(ClassifierMixin, BaseEstimator):
         return load_as(cls, path, parameters)
 
     def __getattr__(self, name: str) -> Any:
+        if name == "state_":  # Python asks here where the property has raised an AttributeError
+            self._begun()
         if name in _SHOWN:
             return getattr(self._begun().static.state, name)
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
@@ -249,6 +251,11 @@ class StreamDetector(ClassifierMixin, BaseEstimator):
         return tags
 
     def _check_parameters(self) -> None:
+        self._check_acting()
+        check_seed(self.random_state)
+
+    def _check_acting(self) -> None:
+        """Refuse what acts on a stream under way, too: it may have been set since."""
         if not isinstance(self.detector, OpenSetDetector):
             raise InputTypeError(f"detector is {self.detector!r:.200}, expected a skneg detector.")
         if self.detector.needs == "local features" or self.detector.needs.startswith("pixels"):
@@ -257,7 +264,6 @@ class StreamDetector(ClassifierMixin, BaseEstimator):
                 "as embeddings: take a detector that goes by these."
             )
         check_at_least("move_every", self.move_every, 1, Integral)
-        check_seed(self.random_state)
         self._adaptation().check()
 
     def _adaptation(self) -> Adaptation:
@@ -269,7 +275,7 @@ class StreamDetector(ClassifierMixin, BaseEstimator):
     def _now(self) -> Running:
         """The state, read once."""
         moved, wanted = self._begun(), self._adaptation()
-        if type(wanted) is not type(moved.adaptation) or wanted.get_params() != moved.adaptation.get_params():
+        if not alike(wanted, moved.adaptation):
             raise InputError(
                 f"adaptation is now {wanted!r}, but the stream began with {moved.adaptation!r}: fit, "
                 "calibrate() or set_vocabulary begin another one."
@@ -278,13 +284,10 @@ class StreamDetector(ClassifierMixin, BaseEstimator):
 
     def _begun(self) -> Running:
         """The state; a detector that came fitted is taken up when first needed."""
+        self._check_acting()
         if "_moved" not in vars(self):
-            self._check_parameters()
             if not self.detector.__sklearn_is_fitted__():
-                raise NotFittedError(
-                    "this StreamDetector is not fitted, since its detector is not: call fit, or give it a "
-                    "fitted one."
-                )
+                raise NotFittedError("this StreamDetector is not fitted, as its detector is not: call fit.")
             with self._lock():
                 if "_moved" not in vars(self):  # another thread may have been faster
                     self.__dict__.update(self._take_up(copy.copy(self.detector)))
@@ -339,28 +342,26 @@ class StreamDetector(ClassifierMixin, BaseEstimator):
             return labels
         return mark_unknown(labels, scores < state.offset_, state.unknown_label)
 
-    def _stream(self, X: Any) -> tuple[Running, np.ndarray, np.ndarray]:
-        """What X was scored by, its scores, and its embeddings; the state moves at the end, or not at all."""
+    def _stream(self, X: Any, answer: Callable[[Running, np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
+        """The answer to X, made of what scored it, its scores and embeddings; the state moves after that."""
         moved = self._now()
         Z, s = _see(moved.static, X)
         with self._lock():
             now = self._now()
             if now.static is not moved.static:  # another thread has changed the vocabulary
                 Z, s = _see(now.static, X)
-            scores, self._moved = now.after(Z, s, self.move_every)
-        return now, scores, Z
+            scores, after = now.after(Z, s, self.move_every)
+            answered, self._moved = answer(now, scores, Z), after
+        return answered
 
     def _stored_state(self) -> tuple[dict[str, Any] | None, None]:
         """What a file holds of the stream, and no model: that of its detector is enough."""
         if "_moved" not in vars(self):
             return None, None
-        now, start = self._moved, self._start
+        now, start = self._now(), self._start  # `load` would refuse what is refused here
         return {
             "detector_": now.static.detector,
-            "embeddings": now.static.embeddings,
-            "scores": now.static.scores,
-            "targets": now.static.targets,
-            "groups": now.static.groups,
+            **{name: getattr(now.static, name) for name in _KNOWN},
             "seed": now.seed,
             "streams": [start.as_values(), now.as_values()],
         }, None
@@ -376,8 +377,7 @@ class StreamDetector(ClassifierMixin, BaseEstimator):
             raise PersistenceError("its stream is not one of its detector.")
         state = detector._fitted()
         width = np.shape(np.asarray(state.calibrator.images))[-1]
-        kinds = [(part.shape, part.dtype.kind) for part in known]
-        n = len(known[0])
+        n, kinds = len(known[0]), [(part.shape, part.dtype.kind) for part in known]
         if kinds != [((n, width), "f"), ((n,), "f"), ((n,), "i"), ((n,), "i")]:
             raise PersistenceError("its known images do not fit its detector.")
         first = Running.begin(self._adaptation(), Static(detector, state, *known), seed)

@@ -71,7 +71,7 @@ def check_weight_file(name: str, path: Any, recorded: Mapping[str, Any] | None) 
 
 def settle_device(detector: Any, was_asked_for: bool) -> None:
     """Replace a device that this machine lacks, with a warning; an error where the user has asked for it."""
-    if detector.device in ("auto", "cpu"):
+    if isinstance(detector.device, str) and detector.device in ("auto", "cpu"):
         return  # without importing torch
     from ..backbone._loading import resolve_device
 

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 
 from skneg import KNNDetector, TextBank, WordsDetector
 from skneg.adaptation import TANL, Adaptation, NearestUnknown, Static
-from skneg.adaptation._adaptation import fields_fit
+from skneg.adaptation._adaptation import alike, fields_fit
 from skneg.errors import InputError
 
 
@@ -40,6 +41,20 @@ def test_a_memory_fits_another_of_the_same_kinds_and_widths():
         {"images": like["images"], "n": 5.0},
     ):
         assert not fields_fit(wrong, like)
+
+
+class Weighted(Adaptation):
+    def __init__(self, weights=None):
+        self.weights = weights
+
+
+def test_parameters_of_ones_own_may_be_arrays():
+    own = Weighted(np.array([1.0, 2.0]))
+    assert alike(own, clone(own))
+    for other in (Weighted(np.array([1.0, 3.0])), Weighted(), Weighted("a"), NearestUnknown()):
+        assert not alike(own, other)
+    assert alike(TANL(gap=0.1), TANL(gap=0.1))
+    assert not alike(TANL(gap=0.1), TANL())
 
 
 @pytest.mark.parametrize(

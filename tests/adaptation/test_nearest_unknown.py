@@ -75,6 +75,16 @@ def test_it_counts_as_far_as_the_nearest_images_tell_known_classes():
     assert adaptation.start(alone, 0)["told"] == 1.0
 
 
+def test_a_weight_of_few_bits_does_not_overflow():
+    Z, s = unit([0, 1, 0], [0, 0, 1]), np.array([0.0, -1.0])
+    found = []
+    for weight in (np.float16(6e4), float(np.float16(6e4))):
+        adaptation = NearestUnknown(share=0.9, weight=weight)
+        memory = adaptation.move(KNOWN, adaptation.start(KNOWN, 0), Z, s)
+        found.append(adaptation.score(KNOWN, memory, Z, s))
+    np.testing.assert_array_equal(*found)
+
+
 def test_images_that_look_known_are_not_kept_and_old_ones_are_forgotten():
     adaptation = NearestUnknown(memory_size=3, share=0.5)
     memory = adaptation.start(KNOWN, 0)

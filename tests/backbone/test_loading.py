@@ -31,6 +31,7 @@ def test_towers_are_frozen():
         ({"model": "ViT-B-32", "pretrained": "gone.pt"}, BackboneError, "'gone.pt' is neither a file"),
         ({"model": "skneg-tiny", "pretrained": "openai"}, InputError, "has its own weights"),
         ({"model": "skneg-tiny", "device": "abacus"}, InputError, "device='abacus'"),
+        ({"model": "skneg-tiny", "device": np.ones(2)}, InputError, "device=array"),
         ({"model": "skneg-tiny", "precision": "fp8"}, InputError, "precision"),
         ({"model": 5}, InputError, "model"),
     ],

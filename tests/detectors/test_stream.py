@@ -12,7 +12,7 @@ from sklearn.model_selection import GridSearchCV
 import skneg
 from skneg import KNNDetector, MCMDetector, ODINDetector, StreamDetector, TextBank, WordsDetector
 from skneg.adaptation import AdaNeg, NearestUnknown
-from skneg.errors import ImageError, InputError, InputTypeError, PersistenceError
+from skneg.errors import ImageError, InputError, InputTypeError, PersistenceError, SknegError
 from skneg.metrics import auroc
 from skneg.persistence import load
 
@@ -240,13 +240,57 @@ def test_an_image_that_cannot_be_read_moves_nothing():
     assert stream.partial_score(X[:3]).shape == (3,)
 
 
-def test_another_detector_needs_another_stream(world, mixed):
+def test_an_answer_that_fails_moves_nothing(world, mixed, monkeypatch):
+    stream = StreamDetector(static(world))
+    stream.partial_score(mixed[0])
+    monkeypatch.setattr(WordsDetector, "_posterior", lambda *_: pytest.fail("no answer"))
+    with pytest.raises(pytest.fail.Exception):
+        stream.partial_predict(mixed[0])
+    assert stream.state_.n_seen == 200
+
+
+def test_another_detector_needs_another_stream(world, mixed, tmp_path):
     stream = StreamDetector(static(world))
     stream.partial_score(mixed[0])
     for change in ({"detector": KNNDetector()}, {"detector__contamination": 0.3}):
         stream.set_params(**change)
-        with pytest.raises(InputError, match="detector, or a parameter of it, has been changed"):
-            stream.partial_score(mixed[0])
+        for call in (stream.partial_score, lambda _: stream.save(tmp_path / "never.skneg")):
+            with pytest.raises(InputError, match="detector, or a parameter of it, has been changed"):
+                call(mixed[0])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"detector": None}, "detector is None"),
+        ({"detector": KNNDetector}, "detector is <class"),
+        ({"move_every": "4"}, "move_every"),
+        ({"move_every": 0}, "move_every"),
+        ({"adaptation": NearestUnknown(weight=np.ones(2))}, "weight"),
+    ],
+)
+def test_what_is_set_under_way_is_checked_as_well(world, mixed, change, message):
+    stream = StreamDetector(static(world))
+    stream.partial_score(mixed[0][:50])
+    usable, before = stream.get_params(deep=False), stream.score_samples(mixed[0])
+    stream.set_params(**change)
+    for call in (stream.partial_score, stream.predict, stream.p_values):
+        with pytest.raises(SknegError, match=message):
+            call(mixed[0])
+    stream.set_params(**usable)
+    assert stream.state_.n_seen == 50
+    np.testing.assert_array_equal(stream.score_samples(mixed[0]), before)
+
+
+def test_it_may_move_more_often_from_now_on(world, mixed, tmp_path):
+    stream = StreamDetector(static(world), move_every=64)
+    stream.partial_score(mixed[0][:50])
+    stream.set_params(move_every=8).save(tmp_path / "stream.skneg")
+    again = load(tmp_path / "stream.skneg")
+    assert again.state_.n_moved == 0
+    np.testing.assert_array_equal(again.partial_score(mixed[0]), stream.partial_score(mixed[0]))
+    assert again.state_.n_moved > 200
 
 
 def test_what_is_shown_of_the_memory_cannot_be_changed(world, mixed):
@@ -287,6 +331,8 @@ def test_what_happens_to_its_detector_later_does_not_reach_a_stream(world, mixed
 def test_wrong_use_is_refused(world):
     with pytest.raises(NotFittedError, match="its detector is not"):
         StreamDetector(KNNDetector()).partial_score(world["known"])
+    with pytest.raises(NotFittedError, match="its detector is not"):
+        _ = StreamDetector(KNNDetector()).state_
     with pytest.raises(InputError, match=r"adaptation must be one of .*'nearest'"):
         StreamDetector(KNNDetector(), "tanel").fit(world["train"], world["y"])
     with pytest.raises(InputError, match="has none: take WordsDetector"):

@@ -21,6 +21,7 @@ from .._forked import REFUSED, RIGHT, outcomes
 from ._detector_trials import detector_trials
 from ._read_trials import read_trials
 from ._saved_trials import saved_trials
+from ._stream_trials import stream_trials
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 SECONDS, MEGABYTES = 60, 400  # of a trial; the machine may have other work
@@ -44,7 +45,8 @@ def main() -> int:
         os.chdir(folder)
         place = Path(folder) / "trials"
         place.mkdir()
-        trials = [*detector_trials(place), *saved_trials(place), *read_trials(place)]
+        kinds = (detector_trials, saved_trials, read_trials, stream_trials)
+        trials = [trial for kind in kinds for trial in kind(place)]
         trials = [trial for trial in trials if re.search(options.only, str(trial))]
         if options.sample:
             rows = np.random.default_rng(options.seed).permutation(len(trials))[: options.sample]

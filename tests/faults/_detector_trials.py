@@ -7,6 +7,7 @@ import pickle
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import cache, partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from ..conftest import paths_of_no_files
 from ..images import test_bombs, test_decode, test_inputs
 from ..test_common import NAMES
 from ..test_vocabulary import test_unusable_labels_are_refused
-from ._tiny import PIXEL_READERS, SHAPES, tiny_detector, tiny_fitted, tiny_input, tiny_scenes
+from ._tiny import PIXEL_READERS, SHAPES, tiny_detector, tiny_encoders, tiny_fitted, tiny_input, tiny_scenes
 from ._trial import Trial
 from .test_numbers import REFUSED, RIGHT, TABLES
 
@@ -191,14 +192,15 @@ def _numbers(name: str, folder: Path) -> Iterator[Trial]:
             yield Trial("embeddings", kind, way, name, call, expected)
 
 
-def _labels(name: str) -> Iterator[Trial]:
+def bad_labels(name: str) -> dict[str, tuple[Any, Any]]:
+    """Images and labels for them."""
     X, y = tiny_input(name)
     bad = {f"{message}": labels for labels, _, message in cases(test_unusable_labels_are_refused)[1:]}
     bad = {
         message: (X[: len(labels)] if message != "3 images, 2 labels" else X[:3], labels)
         for message, labels in bad.items()
     }
-    bad |= {
+    return bad | {
         "too few": (X, y[:-1]),
         "too many": (X, [*y, "star"]),
         "a text": (X, "star"),
@@ -209,7 +211,11 @@ def _labels(name: str) -> Iterator[Trial]:
         "columns": (X, np.stack([y, y], axis=1)),
         "dates": (X, np.full(len(X), "2020-01-01", "datetime64[D]")),
     }
-    for kind, (rows, labels) in bad.items():
+
+
+def _labels(name: str) -> Iterator[Trial]:
+    X, _ = tiny_input(name)
+    for kind, (rows, labels) in bad_labels(name).items():
         for way in LABELLED:
             act = partial(WAYS[way], X=rows, y=labels)
             yield Trial("labels", kind, way, name, partial(untouched, name, act))
@@ -275,12 +281,11 @@ def _parameters(name: str) -> Iterator[Trial]:
 
 def _encoder_parameters() -> Iterator[Trial]:
     X = tiny_scenes()[0][:2]
-    for parameter in skneg.CLIPImageEncoder().get_params():
-        for kind, value in BAD_VALUES.items():
-            given = {"model": "skneg-tiny", parameter: value}
+    for name, make in tiny_encoders().items():
+        for parameter, (kind, value) in product(make().get_params(), BAD_VALUES.items()):
             yield Trial(
-                "a parameter", f"{parameter} = {kind}", "transform", "CLIPImageEncoder",
-                partial(lambda given: skneg.CLIPImageEncoder(**given).transform(X), given),
+                "a parameter", f"{parameter} = {kind}", "transform", name,
+                partial(lambda make, given: make(**given).transform(X), make, {parameter: value}),
                 lambda found: bool(np.isfinite(found).all()), may_refuse=True,
             )  # fmt: skip
 
@@ -303,10 +308,10 @@ def _unfitted(name: str) -> Iterator[Trial]:
         "suggest_classes": lambda detector: skneg.inspection.suggest_classes(detector, X),
     }
     for way, act in calls.items():
-        yield Trial("not fitted", "not fitted", way, name, partial(_raises_not_fitted, name, act))
+        yield Trial("not fitted", "not fitted", way, name, partial(raises_not_fitted, name, act))
 
 
-def _raises_not_fitted(name: str, act: Callable[[Any], Any]) -> Any:
+def raises_not_fitted(name: str, act: Callable[[Any], Any]) -> Any:
     try:
         return act(tiny_detector(name))
     except NotFittedError:

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 import skneg
-from skneg import CLIPImageEncoder
 from skneg._commands._images import labelled, unlabelled
 from skneg.backbone import embedding_width, load_backbone
 from skneg.backbone._config import CONFIG_NAME
@@ -22,13 +21,15 @@ from skneg.datasets import list_images, load_image_folder, load_image_list, load
 from skneg.datasets._image_classes import read_json
 from skneg.images import unreadable
 
-from ..backbone import test_config
+from ..backbone import test_config, test_timm
 from ..persistence import test_bombs
 from ..test_hostile import READERS
 from ._detector_trials import bad_images, cases, close, good_images, no_files
 from ._saved_trials import class_folder, command, new_folder, saved_mcm
-from ._tiny import tiny_fitted, tiny_scenes
+from ._tiny import tiny_encoders, tiny_fitted, tiny_scenes
 from ._trial import Trial
+
+TIMM_FILES = (test_timm.CONFIG_NAME, test_timm.WEIGHTS)
 
 
 def read_trials(folder: Path) -> Iterator[Trial]:
@@ -40,6 +41,68 @@ def read_trials(folder: Path) -> Iterator[Trial]:
 
 def _models(folder: Path) -> Iterator[Trial]:
     X, y = tiny_scenes()
+    encode = tiny_encoders()
+    readers: dict[str, Callable[[str], Any]] = {
+        "embedding_width": embedding_width,
+        "load_backbone": load_backbone,
+        "CLIPImageEncoder": lambda model: encode["CLIPImageEncoder"](model=model).transform(X[:2]),
+        "fit": lambda model: skneg.MCMDetector(model=model).fit(X, y),
+        "load": lambda model: skneg.load(saved_mcm(folder), model=model).predict(X[:2]),
+        "skneg fit": lambda model: command(
+            "fit", class_folder(folder), "--model", model, "-o", folder / "never.skneg"
+        ),
+    }
+    configs = {
+        f"{path} = {value!r:.30}": json.dumps(test_config.changed(path, value)).encode()
+        for path, value in cases(test_config.test_all_else_is_refused_by_its_name)
+    }
+    configs |= {
+        f"{text!r:.20}": text.encode()
+        for text, _ in cases(test_config.test_what_is_no_configuration_is_refused)
+    }
+    yield from _folders(folder, TINY_FOLDER, (CONFIG_NAME, WEIGHTS_NAME), configs, readers)
+    of_timm: dict[str, Callable[[str], Any]] = {
+        "embedding_width": lambda model: embedding_width(f"timm:{model}"),
+        "TimmImageEncoder": lambda model: encode["TimmImageEncoder"](model=model).transform(X[:2]),
+        "fit": lambda model: skneg.KNNDetector(model=f"timm:{model}").fit(X, y),
+    }
+    template = Path(encode["TimmImageEncoder"]().model.removeprefix("local-dir:"))
+    yield from _folders(folder, template, TIMM_FILES, _timm_configs(folder, template), of_timm)
+    readers["TimmImageEncoder"] = of_timm["TimmImageEncoder"]
+    for way, read in readers.items():
+        for model in (
+            "no such model", "", "local-dir:", f"local-dir:{folder}/nowhere", "hf-hub:", "hf-hub:../../etc",
+            "../skneg-tiny", "ViT-B-32\0", 5, None, b"skneg-tiny", ["skneg-tiny"],
+        ):  # fmt: skip
+            if isinstance(model, str) or not way.startswith("skneg"):
+                kind = f"{model!r}".replace(str(folder), "FOLDER")
+                yield Trial("a model's name", kind, way, "-", partial(read, model))
+
+
+def _timm_configs(folder: Path, template: Path) -> dict[str, bytes]:
+    """Configurations of timm's layout that are refused."""
+    values = cases(test_timm.TestConfiguration.test_what_is_no_value_of_its_kind_is_refused)
+    found = {}
+    for entries, _ in values:
+        if "num_classes" in entries:
+            continue  # what newer versions of timm write beside it goes first
+        place = new_folder(folder)
+        shutil.copy(template / TIMM_FILES[0], place)
+        test_timm.changed(place, **entries)
+        found[f"{entries!r:.60}"] = (place / TIMM_FILES[0]).read_bytes()
+    texts = cases(test_timm.TestConfiguration.test_what_is_no_configuration_is_refused)
+    return found | {f"{text!r:.20}": text.encode("latin-1") for text in texts}
+
+
+def _folders(
+    folder: Path,
+    template: Path,
+    files: tuple[str, str],
+    configs: dict[str, bytes],
+    readers: dict[str, Callable[[str], Any]],
+) -> Iterator[Trial]:
+    """A model's folder that has another configuration, or other weights, than its template."""
+    config_name, weights_name = files
     weights: dict[str, Callable[[bytes], bytes]] = {
         "empty": lambda data: b"",
         "half": lambda data: data[: len(data) // 2],
@@ -50,50 +113,27 @@ def _models(folder: Path) -> Iterator[Trial]:
         "a huge header": lambda data: (2**60).to_bytes(8, "little") + data[8:],
     }
     # By kind: the file that is another one, and what it is.
-    bad: dict[str, tuple[str, bytes | Path | None]] = {}
-    for path, value in cases(test_config.test_all_else_is_refused_by_its_name):
-        config = json.dumps(test_config.changed(path, value)).encode()
-        bad[f"{path} = {value!r:.30}"] = (CONFIG_NAME, config)
-    for text, _ in cases(test_config.test_what_is_no_configuration_is_refused):
-        bad[f"{text!r:.20}"] = (CONFIG_NAME, text.encode())
+    bad: dict[str, tuple[str, bytes | Path | None]] = {
+        kind: (config_name, config) for kind, config in configs.items()
+    }
     for kind, change in weights.items():
-        bad[f"weights: {kind}"] = (WEIGHTS_NAME, change((TINY_FOLDER / WEIGHTS_NAME).read_bytes()))
-    for name in (CONFIG_NAME, WEIGHTS_NAME):
+        bad[f"weights: {kind}"] = (weights_name, change((template / weights_name).read_bytes()))
+    for name in files:
         bad[f"no {name}"] = (name, None)
         bad |= {f"{name}: {path.name}": (name, path) for path in no_files(folder)}
-    readers: dict[str, Callable[[str], Any]] = {
-        "embedding_width": embedding_width,
-        "load_backbone": load_backbone,
-        "CLIPImageEncoder": lambda model: CLIPImageEncoder(model=model).transform(X[:2]),
-        "fit": lambda model: skneg.MCMDetector(model=model).fit(X, y),
-        "load": lambda model: skneg.load(saved_mcm(folder), model=model).predict(X[:2]),
-        "skneg fit": lambda model: command(
-            "fit", class_folder(folder), "--model", model, "-o", folder / "never.skneg"
-        ),
-    }
     for way, read in readers.items():
         for kind, (name, content) in bad.items():
-            if (way, name) != ("embedding_width", WEIGHTS_NAME):  # which it does not read
-                call = partial(_model, folder, name, content, read)
-                yield Trial("a model's folder", kind, way, "-", call)
-        for model in (
-            "no such model", "", "local-dir:", f"local-dir:{folder}/nowhere", "hf-hub:", "hf-hub:../../etc",
-            "../skneg-tiny", "ViT-B-32\0", 5, None, b"skneg-tiny", ["skneg-tiny"],
-        ):  # fmt: skip
-            if isinstance(model, str) or not way.startswith("skneg"):
-                yield Trial(
-                    "a model's name",
-                    f"{model!r}".replace(str(folder), "FOLDER"),
-                    way,
-                    "-",
-                    partial(read, model),
-                )
+            if (way, name) != ("embedding_width", weights_name):  # which it does not read
+                call = partial(_model, folder, template, name, content, read)
+                yield Trial("a model's folder", kind, way, template.name, call)
 
 
-def _model(folder: Path, name: str, content: bytes | Path | None, read: Callable[[str], Any]) -> Any:
+def _model(
+    folder: Path, template: Path, name: str, content: bytes | Path | None, read: Callable[[str], Any]
+) -> Any:
     place = new_folder(folder)
     try:
-        for file in TINY_FOLDER.iterdir():
+        for file in template.iterdir():
             if file.name != name:
                 (place / file.name).symlink_to(file)
         if isinstance(content, bytes):
@@ -207,14 +247,16 @@ def _lists(folder: Path) -> Iterator[Trial]:
 def _images(folder: Path) -> Iterator[Trial]:
     """What reads images without a detector."""
     X = tiny_scenes()[0]
-    good = CLIPImageEncoder(model="skneg-tiny").transform(X[:2])
+    encoders = tiny_encoders()
+    good = {name: make().transform(X[:2]) for name, make in encoders.items()}
     for kind, item in bad_images(folder).items():
         rows = [X[0], item, X[1]]
         calls: dict[str, Callable[[Any], Any]] = {
-            "CLIPImageEncoder": lambda rows: CLIPImageEncoder(model="skneg-tiny").transform(rows),
-            "CLIPImageEncoder with a cache": lambda rows: CLIPImageEncoder(
-                model="skneg-tiny", cache=new_folder(folder)
-            ).transform(rows),
+            **{name: lambda rows, make=make: make().transform(rows) for name, make in encoders.items()},
+            **{
+                f"{name} with a cache": lambda rows, make=make: make(cache=new_folder(folder)).transform(rows)
+                for name, make in encoders.items()
+            },
             "make_ood_scorer": lambda rows: skneg.make_ood_scorer("auroc")(
                 tiny_fitted("MCMDetector"), rows, ["heart", "unknown", "key"]
             ),
@@ -227,12 +269,10 @@ def _images(folder: Path) -> Iterator[Trial]:
         }
         for way, call in calls.items():
             yield Trial("an image", kind, way, "-", partial(call, rows))
-        skipping = partial(
-            lambda rows: CLIPImageEncoder(model="skneg-tiny", on_error="skip").transform(rows), rows
-        )
-        yield Trial(
-            "an image", kind, "CLIPImageEncoder(on_error='skip')", "-", skipping, partial(_skipped, good)
-        )
+        for name, make in encoders.items():
+            call = partial(lambda make, rows: make(on_error="skip").transform(rows), make, rows)
+            check = partial(_skipped, good[name])
+            yield Trial("an image", kind, f"{name}(on_error='skip')", "-", call, check)
         yield Trial(
             "an image",
             kind,
@@ -245,14 +285,12 @@ def _images(folder: Path) -> Iterator[Trial]:
             yield Trial(
                 "an image", kind, "skneg predict", "-", partial(command, "predict", saved_mcm(folder), item)
             )
-    alone = CLIPImageEncoder(model="skneg-tiny").transform(X[:1])
     for kind, item in good_images(folder).items():
-        for way, kept in {
-            "CLIPImageEncoder": None,
-            "CLIPImageEncoder with a cache": folder / "cache",
-        }.items():
-            call = partial(CLIPImageEncoder(model="skneg-tiny", cache=kept).transform, [item])
-            yield Trial("an image", kind, way, "-", call, partial(close, lambda: alone))
+        for name, make in encoders.items():
+            expected = partial(close, partial(good[name].__getitem__, slice(1)))
+            for way, kept in {name: None, f"{name} with a cache": folder / "cache"}.items():
+                call = partial(make(cache=kept).transform, [item])
+                yield Trial("an image", kind, way, "-", call, expected)
 
 
 def _skipped(good: np.ndarray, found: np.ndarray) -> bool:

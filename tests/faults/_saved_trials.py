@@ -64,12 +64,12 @@ def _rewritten(change: Callable[[bytes], bytes]) -> Callable[[Path], Any]:
     return lambda file: file.write_bytes(change(file.read_bytes()))
 
 
-def _forged(change: Callable[[Any, Any], Any]) -> Callable[[Path], Any]:
+def forged(change: Callable[[Any, Any], Any]) -> Callable[[Path], Any]:
     return lambda file: forge(file, change)
 
 
 def _in_detector(key: str, value: Any) -> Callable[[Path], Any]:
-    return _forged(lambda header, _: header["detector"].update({key: value}))
+    return forged(lambda header, _: header["detector"].update({key: value}))
 
 
 def _spoilt(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Path], Any]:
@@ -80,7 +80,7 @@ def _spoilt(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Path], Any]
             if tensor.dtype.kind == "f":
                 tensors[name] = change(tensor)
 
-    return _forged(spoil)
+    return forged(spoil)
 
 
 # By any reader; those of the second table only where the detector is made.
@@ -96,20 +96,20 @@ DAMAGES: dict[str, Callable[[Path], Any]] = {
     "zeros": _rewritten(lambda data: bytes(len(data))),
     "an image": _rewritten(lambda data: test_image()),
     **{f"a bit at {place}": _flip(place) for place in (0, 0.01, 0.1, 0.5, 0.9, 1)},
-    "a later format": _forged(lambda header, _: header.update(format=99)),
-    "an earlier format": _forged(lambda header, _: header.update(format=1)),
-    "no format": _forged(lambda header, _: header.pop("format")),
-    "a format of text": _forged(lambda header, _: header.update(format="2")),
+    "a later format": forged(lambda header, _: header.update(format=99)),
+    "an earlier format": forged(lambda header, _: header.update(format=1)),
+    "no format": forged(lambda header, _: header.pop("format")),
+    "a format of text": forged(lambda header, _: header.update(format="2")),
 }  # fmt: skip
 FORGED: dict[str, Callable[[Path], Any]] = {
-    "no detector": _forged(lambda header, _: header.pop("detector")),
-    "a detector of text": _forged(lambda header, _: header.update(detector="x")),
+    "no detector": forged(lambda header, _: header.pop("detector")),
+    "a detector of text": forged(lambda header, _: header.update(detector="x")),
     "code for a class": _in_detector("class", "os.system"),
     "no class": _in_detector("class", None),
     "no attributes": _in_detector("attributes", {}),
     "attributes of a list": _in_detector("attributes", []),
     "parameters of a list": _in_detector("parameters", []),
-    "no arrays": _forged(lambda _, tensors: tensors.clear()),
+    "no arrays": forged(lambda _, tensors: tensors.clear()),
     "NaN in arrays": _spoilt(lambda tensor: tensor * np.array(np.nan, tensor.dtype)),
     "arrays of one column": _spoilt(lambda tensor: tensor[..., :1].copy()),
     "arrays of no row": _spoilt(lambda tensor: tensor[:0]),
@@ -139,7 +139,8 @@ def _detectors(folder: Path) -> Iterator[Trial]:
     image = folder / "image.png"
     image.write_bytes(test_image())
     for name in NAMES:
-        scores = partial(tiny_fitted(name).score_samples, tiny_input(name)[0][:6])
+        X, kept = tiny_input(name)[0], partial(_saved, name, folder)
+        scores = partial(tiny_fitted(name).score_samples, X[:6])
         other = getattr(skneg, NAMES[NAMES.index(name) - 1])
         makers = {
             "load": partial(_loaded, skneg.load, name),
@@ -156,33 +157,38 @@ def _detectors(folder: Path) -> Iterator[Trial]:
                     kind,
                     way,
                     name,
-                    partial(_damaged, name, folder, damage, read, n=2 if "load" in way else 0),
+                    partial(damaged, kept, folder, damage, read, X[:2] if "load" in way else None),
                 )
         for path in no_files(folder):
             for way, read in readers.items():
                 yield Trial("a detector's file", path.name, way, name, partial(read, path))
         yield Trial(
             "a detector's file", "of another class", "load", name,
-            partial(_damaged, name, folder, lambda file: None, partial(_loaded, other.load, name)),
+            partial(damaged, kept, folder, lambda file: None, partial(_loaded, other.load, name)),
         )  # fmt: skip
         for way in ("load", "its class's load"):
-            call = partial(_damaged, name, folder, lambda file: None, makers[way], 6)
-            yield Trial("a detector's file", "sound", way, name, call, partial(_same, scores))
+            call = partial(damaged, kept, folder, lambda file: None, makers[way], X[:6])
+            yield Trial("a detector's file", "sound", way, name, call, partial(same, scores))
 
 
-def _same(expected: Callable[[], np.ndarray], found: np.ndarray) -> bool:
+def same(expected: Callable[[], np.ndarray], found: np.ndarray) -> bool:
     return bool((found == expected()).all())
 
 
-def _damaged(
-    name: str, folder: Path, damage: Callable[[Path], Any], read: Callable[[Path], Any], n: int = 0
+def damaged(
+    kept: Callable[[], bytes],
+    folder: Path,
+    damage: Callable[[Path], Any],
+    read: Callable[[Path], Any],
+    X: Any = None,
 ) -> Any:
+    """What is read of a file, and what it says of X, once it is damaged."""
     file = new_folder(folder) / "a.skneg"
-    file.write_bytes(_saved(name, folder))
+    file.write_bytes(kept())
     damage(file)
     try:
         found = read(file)
-        return found.score_samples(tiny_input(name)[0][:n]) if n else found
+        return found if X is None else found.score_samples(X)
     finally:
         shutil.rmtree(file.parent)
 
@@ -249,7 +255,7 @@ def _caches(folder: Path) -> Iterator[Trial]:
         "NaN": _spoilt(lambda tensor: tensor * np.array(np.nan, tensor.dtype)),
         "two rows": _spoilt(lambda tensor: np.stack([tensor, tensor])),
         "whole numbers": _spoilt(lambda tensor: tensor.astype(np.int32)),
-        "no array": _forged(lambda _, tensors: tensors.clear()),
+        "no array": forged(lambda _, tensors: tensors.clear()),
         "a folder": lambda file: (file.unlink(), file.mkdir()),
         **{path.name: partial(_linked, path) for path in no_files(folder)},
     }  # fmt: skip
@@ -257,8 +263,8 @@ def _caches(folder: Path) -> Iterator[Trial]:
         for way in ("transform", "transform twice", "on_error='skip'"):
             call = partial(_from_cache, folder, damage, way)
             # Such entries are sealed: someone has made them.
-            forged = kind in ("of other columns", "two rows")
-            yield Trial("a cache", kind, way, "-", call, partial(close, lambda: good), may_refuse=forged)
+            sealed = kind in ("of other columns", "two rows")
+            yield Trial("a cache", kind, way, "-", call, partial(close, lambda: good), may_refuse=sealed)
 
 
 def _linked(path: Path, file: Path) -> None:

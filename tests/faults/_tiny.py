@@ -8,10 +8,21 @@ import skneg
 from skneg import CLIPImageEncoder
 from skneg.datasets import make_scenes
 
+from ..backbone.test_timm import saved
 from ..test_common import EXCUSED, LOCAL, PIXELS, make_detector
 
 SHAPES = ["heart", "key", "star"]
 PIXEL_READERS = {name for (name, _), why in EXCUSED.items() if why == PIXELS}
+
+
+@functools.cache
+def tiny_encoders():
+    """By its name what makes each encoder, with a model that needs no network."""
+    folder = saved(Path(tempfile.mkdtemp(prefix="skneg-tests-")) / "timm")
+    return {
+        "CLIPImageEncoder": functools.partial(CLIPImageEncoder, model="skneg-tiny"),
+        "TimmImageEncoder": functools.partial(skneg.TimmImageEncoder, model=f"local-dir:{folder}"),
+    }
 
 
 @functools.cache

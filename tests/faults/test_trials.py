@@ -9,6 +9,8 @@ from sklearn.exceptions import NotFittedError
 
 from skneg.errors import InputError
 
+from ._stream_trials import STREAMS, tells, unmoved
+from ._tiny import tiny_input
 from ._trial import Trial
 
 
@@ -45,3 +47,27 @@ def test_other_errors_are_left_to_whoever_runs_trials():
     with pytest.raises(KeyError):
         Trial("", "", "", "", lambda: {}["a"]).run()
     assert Trial("", "", "", "", lambda: failing(InputError("")), lambda found: True, True).run() == "refused"
+
+
+@pytest.mark.parametrize("of", STREAMS)
+def test_a_stream_that_moves_though_its_call_fails_is_seen(of):
+    X = tiny_input(of[0])[0][:3]
+
+    def moves(stream):
+        stream.partial_score(X)
+        raise InputError("no")
+
+    def changes(stream):
+        stream._moved.waiting[0] = 0
+        raise InputError("no")
+
+    for act in (moves, changes):
+        with pytest.raises(AssertionError, match="has moved"):
+            unmoved(of, act)
+    with pytest.raises(InputError, match="no"):
+        unmoved(of, lambda stream: failing(InputError("no")))
+
+
+def test_another_row_in_an_error_is_seen():
+    with pytest.raises(RuntimeError, match="row 2"):
+        tells("row 2", lambda: failing(InputError("row 1 has NaN")))

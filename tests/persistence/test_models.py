@@ -117,6 +117,8 @@ def test_a_device_that_is_not_here_is_replaced_with_a_warning(learned, embedded,
     assert skneg.load(tmp_path / "a.skneg", device="cpu").device == "cpu"
     with pytest.raises(InputError, match="abacus"):
         skneg.load(tmp_path / "a.skneg", device="abacus")
+    with pytest.raises(InputError, match="device=array"):
+        skneg.load(tmp_path / "a.skneg", device=np.ones(2))
 
 
 def test_a_device_that_is_not_here_is_replaced_where_no_model_was_used(scenes, embedded, tmp_path):
