@@ -26,9 +26,9 @@ class NearestUnknown(Adaptation):
         s - sd(s) * weight * t * m / (m + 20) * log(1 + exp(-D))
 
     where s is the static score and m the number of kept images. t is the share of the known images whose
-    nearest other one is of their class: where the nearest images do not tell the known classes apart, they
-    say little of unknown ones. The last factor is the evidence of one more competitor: an image unlike all
-    that was kept loses next to nothing.
+    nearest other one is of their class, of those that have another of it (1 without labels): where nearest
+    images do not tell known classes apart, they say little of unknown ones. The last factor is the evidence
+    of one more competitor: an image unlike all that was kept loses next to nothing.
 
     Parameters
     ----------
@@ -69,8 +69,8 @@ class NearestUnknown(Adaptation):
     def start(self, static: Static, seed: int) -> Memory:
         """The memory before the first image; see `Adaptation.start`."""
         nothing = static.embeddings[:0]
-        own, neighbours = _own_nearest(static.embeddings, static.groups)
-        told = (static.targets[neighbours] == static.targets)[own > -1]  # 1 without labels
+        own, of_class = _own_nearest(static.embeddings, static.groups, static.targets)
+        told = (of_class == own)[of_class > -1]
         return {
             "own": own,
             "told": float(told.mean()) if len(told) else 1.0,
@@ -112,19 +112,20 @@ def _nearest(Z: np.ndarray, others: np.ndarray) -> np.ndarray:
     return by_blocks(Z, len(others), lambda rows: (rows @ others.T).max(axis=1)).astype(np.float64)
 
 
-def _own_nearest(Z: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The largest cosine (n,) of each image to those of other groups that are no copies of it, and to which.
+def _own_nearest(Z: np.ndarray, groups: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The largest cosine (n,) of each image to those of other groups that are no copies, and of its class.
 
-    The cosine is -1 where there is none.
+    It is -1 where there is none.
     """
 
     def largest(rows: np.ndarray) -> np.ndarray:
         cosines = Z[rows] @ Z.T
         cosines[(cosines > _COPY) | (groups[rows, None] == groups)] = -1
-        return np.stack([cosines.max(axis=1), cosines.argmax(axis=1)], axis=1)
+        of_class = np.where(targets[rows, None] == targets, cosines, -1)
+        return np.stack([cosines.max(axis=1), of_class.max(axis=1)], axis=1)
 
-    own, neighbours = by_blocks(np.arange(len(Z)), len(Z), largest).astype(np.float64).T
-    return own, neighbours.astype(int)
+    own, of_class = by_blocks(np.arange(len(Z)), len(Z), largest).astype(np.float64).T
+    return own, of_class
 
 
 def _largest_found(p: np.ndarray, level: float) -> float:

@@ -358,7 +358,7 @@ class NegPromptDetector(PromptDetector):
         return Z @ bank.positive.T / np.float64(temperature), text / scale
 
     def _parts(self, state: FittedState, Z: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The parts (n, 3) of the joint score, text logits (n, k) and image evidence (n, k) of a block."""
+        """The parts (n, 4) of the joint score, text logits (n, k) and image evidence (n, k, 2) of a block."""
         joint = state.joint_score_
         evidence = joint.evidence(Z, state.class_names_)
         logits, text = np.zeros(evidence.shape[:2]), np.zeros(len(evidence))

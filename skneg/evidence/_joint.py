@@ -14,7 +14,7 @@ from .._utils import warn
 from ..errors import CalibrationWarning, InputError
 from ._images import N_FOLDS, ImageEvidence, cross_fit, folds_of_classes
 from ._nearest import NearestImages
-from ._pair import PairedEvidence, fit_evidence
+from ._pair import PairedEvidence, apart, fit_evidence
 from ._weights import FLOOR, PRIOR, information, odds, posterior_weights, separation
 
 TextOf = Callable[..., tuple[np.ndarray, np.ndarray]]
@@ -102,6 +102,8 @@ class JointScore:
         counts = [len(self.images.means), *([] if self.nearest is None else [len(self.nearest.counts)])]
         if any(len(self.names) != count for count in counts):
             raise InputError(f"{len(self.names)} names, but images of {counts} classes.")
+        if self.nearest is not None and self.nearest.embeddings.shape[1] != len(self.images.centre):
+            raise InputError("the nearest images have another width than the class means.")
 
     @classmethod
     def fit(
@@ -149,8 +151,9 @@ class JointScore:
         if n * k > _CELLS:
             rows = np.sort(rng.permutation(n)[: max(_CELLS // k, _ROWS)])
         fold = folds_of_classes(y, rng, groups)
-        play = [rng.permutation(k) % min(N_FOLDS, k) for _ in range(_DRAWS if k > 2 else 0)]
-        images, evidence, apart = fit_evidence(X, y, rows, fold, play, columns)
+        n_draws = max(1, min(_DRAWS, 1500 // k)) if k > 2 else 0  # of many classes one draw says enough
+        play = [rng.permutation(k) % min(N_FOLDS, k) for _ in range(n_draws)]
+        images, evidence = fit_evidence(X, y, rows, fold, columns)
         nearest = NearestImages.of(X, y, rng)
         near = cross_fit(partial(NearestImages.of, rng=rng), X, y, rows, fold)
         logits, text = np.zeros((len(rows), k)), np.zeros(len(rows))
@@ -198,16 +201,16 @@ class JointScore:
             parts = fitted.parts(np.where(is_out, -np.inf, logits[has]), own_text, left)
             return fitted.standardised(parts)
 
-        if n_honest and len(play):
-            sides: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
-            for group, both in zip(play, apart[:, :, has_own], strict=True):
-                for side, of_side, out in zip(sides, both, (fold[rows], group[labels]), strict=True):
-                    side.append(without(group == out[:, None], of_side))
-            known, unknown = map(np.concatenate, sides)
-            if len(known):
-                played = len(np.unique(labels))
-                weights = (_PLAYED * weights + played * separation(known, unknown)) / (_PLAYED + played)
-                weights /= weights.max()
+        sides: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+        for group in play if n_honest else ():
+            outs = fold[rows], group[labels]
+            for side, of_side, out in zip(sides, apart(images, X, y, rows, fold, group), outs, strict=True):
+                side.extend(without(group == out[:, None], of_side))
+        if all(map(len, sides)):
+            played = len(np.unique(labels))
+            learned = separation(*map(np.array, sides))
+            weights = (_PLAYED * weights + played * learned) / (_PLAYED + played)
+            weights /= weights.max()
         counts = weights[2] > 0
         said[..., 1] *= counts
         fitted = replace(fitted, weights=weights, nearest=nearest if counts else None)
@@ -237,7 +240,7 @@ class JointScore:
     @property
     def width(self) -> int:
         """Columns that scoring an image needs at a time, in float32."""
-        return 2 * len(self.names) + (0 if self.nearest is None else len(self.nearest.embeddings))
+        return 2 * len(self.names) + (0 if self.nearest is None else self.nearest.width)
 
     def say(self, Z: Any) -> Any:
         """Evidence (n, k, 2) of embeddings for all classes that have images."""

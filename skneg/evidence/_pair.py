@@ -72,10 +72,9 @@ def fit_evidence(
     y: np.ndarray,
     rows: np.ndarray,
     fold: np.ndarray,
-    play: Sequence[np.ndarray],
     columns: Sequence[int] | None = None,
-) -> tuple[Any, np.ndarray, np.ndarray]:
-    """The evidence of all images, and what images of other folds say of some.
+) -> tuple[Any, np.ndarray]:
+    """The evidence of all images, and that (len(rows), k) of some by the images of other folds.
 
     Parameters
     ----------
@@ -83,8 +82,6 @@ def fit_evidence(
     y : ndarray of shape (n,), int
     rows, fold
         See `cross_fit`.
-    play : sequence of ndarray of shape (k,), int
-        Groups of classes that play unknown together; see `cross_fit_apart`.
     columns : sequence of two int, optional
         How many columns each of two models has; by default there is one model.
 
@@ -92,22 +89,26 @@ def fit_evidence(
     -------
     ImageEvidence or PairedEvidence
     evidence : ndarray of shape (len(rows), k)
-    apart : ndarray of shape (len(play), 2, len(rows), k)
     """
-    columns = [X.shape[1]] if columns is None else columns
+    if columns is None:
+        return ImageEvidence.of(X, y), cross_fit(ImageEvidence.of, X, y, rows, fold)
     if sum(columns) != X.shape[1]:
         raise InputError(f"two models have {columns[0]} and {columns[1]} columns, X has {X.shape[1]}.")
-    parts, crossed, apart = [], [], []
-    for Z in np.split(X, np.cumsum(columns)[:-1], axis=1):
-        parts.append(ImageEvidence.of(Z, y))
-        crossed.append(cross_fit(ImageEvidence.of, Z, y, rows, fold))
-        of_play = [cross_fit_apart(ImageEvidence.of, Z, y, rows, fold, group) for group in play]
-        apart.append(np.reshape(of_play, (len(play), 2, *crossed[-1].shape)))
-    if len(parts) == 1:
-        return parts[0], crossed[0], apart[0]
-    first, second = parts
+    halves = np.split(X, [columns[0]], axis=1)
+    crossed = [cross_fit(ImageEvidence.of, half, y, rows, fold) for half in halves]
+    first, second = (ImageEvidence.of(half, y) for half in halves)
     paired = PairedEvidence(first, second, _weigh(crossed, y[rows]))
-    return paired, paired._joined(*crossed), paired._joined(*apart)
+    return paired, paired._joined(*crossed)
+
+
+def apart(
+    images: Any, X: np.ndarray, y: np.ndarray, rows: np.ndarray, fold: np.ndarray, group: np.ndarray
+) -> np.ndarray:
+    """`cross_fit_apart` of one model, or of two with the weights that they have in `images`."""
+    if isinstance(images, ImageEvidence):
+        return cross_fit_apart(ImageEvidence.of, X, y, rows, fold, group)
+    one, two = (cross_fit_apart(ImageEvidence.of, half, y, rows, fold, group) for half in images._halves(X))
+    return images._joined(one, two)
 
 
 def _weigh(crossed: list[np.ndarray], y: np.ndarray) -> np.ndarray:

@@ -31,12 +31,15 @@ def test_benjamini_and_hochbergs_rule():
 
 def test_copies_and_images_of_its_group_do_not_count_as_neighbours_of_a_known_image():
     Z = unit([1, 0], [1, 0], [1, 1])
-    cosines, neighbours = _own_nearest(Z, np.arange(3))
+    targets = np.array([0, 1, 1])
+    cosines, of_class = _own_nearest(Z, np.arange(3), targets)
     np.testing.assert_allclose(cosines, [0.5**0.5] * 3, rtol=1e-6)
-    assert neighbours.tolist() == [2, 2, 0]
+    np.testing.assert_allclose(of_class, [-1, 0.5**0.5, 0.5**0.5], rtol=1e-6)
     np.testing.assert_allclose(_nearest(Z, Z), 1, rtol=1e-6)
-    assert _own_nearest(Z, np.array([0, 0, 0]))[0].tolist() == [-1, -1, -1]
-    np.testing.assert_allclose(_own_nearest(Z, np.array([0, 1, 1]))[0], [0.5**0.5, -1, 0.5**0.5], rtol=1e-6)
+    assert _own_nearest(Z, np.array([0, 0, 0]), targets)[0].tolist() == [-1, -1, -1]
+    np.testing.assert_allclose(
+        _own_nearest(Z, np.array([0, 1, 1]), targets)[0], [0.5**0.5, -1, 0.5**0.5], rtol=1e-6
+    )
 
 
 def test_scores_by_hand():
@@ -65,12 +68,13 @@ def test_it_counts_as_far_as_the_nearest_images_tell_known_classes():
     # The nearest other image: of 0 it is 3, of 1 it is 3, of 2 it is 3, of 3 it is 1.
     adaptation, Z, s = NearestUnknown(share=0.9), unit([0, 1, 0], [0, 0, 1]), np.array([0.0, -1.0])
     new, losses = unit([0.1, 1, 0]), []
-    for targets in ([0, 0, 0, 0], [0, 1, 2, 0], [0, 1, 2, 3], [-1, -1, -1, -1]):
+    # Of classes 0, 0, 1, 1: 1 has 3 (not 0), 2 has 3 and 3 has 1; of classes without others nothing is known.
+    for targets in ([0, 0, 0, 0], [0, 1, 2, 0], [0, 0, 1, 1], [0, 1, 2, 3], [-1, -1, -1, -1]):
         known = replace(KNOWN, targets=np.array(targets))
         memory = adaptation.move(known, adaptation.start(known, 0), Z, s)
         losses.append(2 - adaptation.score(known, memory, new, np.array([2.0]))[0])
     assert losses[0] > 0.1
-    np.testing.assert_allclose(losses, losses[0] * np.array([1, 0.25, 0, 1]))
+    np.testing.assert_allclose(losses, losses[0] * np.array([1, 0.5, 0.25, 1, 1]))
     alone = replace(KNOWN, groups=np.zeros(4, dtype=int))
     assert adaptation.start(alone, 0)["told"] == 1.0
 

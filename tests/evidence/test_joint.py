@@ -382,6 +382,15 @@ def test_one_image_a_class_warns_that_the_threshold_is_a_guess():
         JointScore.fit(X, y, [f"c{c}" for c in y], np.random.RandomState(0))
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_groups_that_leave_no_class_to_play_unknown():
+    X, y = clusters([3, 3, 6])
+    groups = np.array([0] * 6 + [1, 2, 3, 4, 5, 6])
+    for seed in range(40):
+        joint, *_ = JointScore.fit(X, y, ["a", "b", "c"], np.random.RandomState(seed), None, groups)
+        assert np.isfinite(joint.weights).all()
+
+
 def test_a_class_of_two_among_single_images_does_not_switch_text_off():
     joint, *_ = fit(*clusters([2, 1, 1, 1], spread=0.2))
     assert joint.weights[0] > 0.5
@@ -408,9 +417,12 @@ def test_one_class_left_keeps_its_clarity_out_of_the_score():
 
 
 ONE = NearestImages(np.ones((1, 16), np.float32), np.array([1]))
+NARROW = NearestImages(np.ones((2, 5), np.float32), np.array([1, 1]))
 
 
-@pytest.mark.parametrize("spoil", [{"weights": np.ones(3)}, {"names": ["c0"]}, {"nearest": ONE}])
+@pytest.mark.parametrize(
+    "spoil", [{"weights": np.ones(3)}, {"names": ["c0"]}, {"nearest": ONE}, {"nearest": NARROW}]
+)
 def test_parts_that_do_not_fit_together_are_refused(spoil):
     joint, *_, cross_fitted = fit(*clusters([4, 4]))
     with pytest.raises(InputError):

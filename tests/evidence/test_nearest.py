@@ -15,7 +15,7 @@ def by_hand(Z, X, y):
     return np.array([[np.sort(X[y == c] @ z)[::-1][:3].mean() for c in np.unique(y)] for z in Z])
 
 
-@pytest.mark.parametrize("counts", [[4, 4, 4], [5, 1, 2, 9], [1, 1], [2], [3, 3]])
+@pytest.mark.parametrize("counts", [[4, 4, 4], [5, 1, 2, 9, 40, 3, 17, 2], [1, 1], [2], [3, 3]])
 def test_the_mean_of_the_three_largest_cosines_of_each_class(counts):
     X, y = clusters(counts)
     order = np.random.default_rng(0).permutation(len(y))
@@ -67,6 +67,10 @@ def test_more_images_than_room_leave_the_old_ones(monkeypatch):
     more, means = old.add(clusters([3], seed=3)[0], np.array([0, 1, 1]))
     np.testing.assert_array_equal(more.embeddings, old.embeddings)
     assert np.isfinite(means).all()
+    # More classes leave less room for each. What set the threshold was compared with the old ones: they stay.
+    many, _ = old.add(clusters([2] * 6, seed=3)[0], np.repeat(np.arange(2, 8), 2))
+    np.testing.assert_array_equal(many.embeddings[:8], old.embeddings)
+    assert many.counts.tolist() == [4, 4, 2, 2, 2, 2, 2, 2]
 
 
 def test_parts_that_do_not_fit_are_refused():
@@ -75,3 +79,5 @@ def test_parts_that_do_not_fit_are_refused():
         NearestImages(X, np.array([2]))
     with pytest.raises(InputError, match="1 or more"):
         NearestImages(X, np.array([3, 0]))
+    with pytest.raises(InputError, match="1 or more"):
+        NearestImages(X, np.array([3.0]))

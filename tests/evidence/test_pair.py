@@ -14,7 +14,7 @@ from skneg.evidence import (
     folds_of_classes,
     information,
 )
-from skneg.evidence._pair import fit_evidence
+from skneg.evidence._pair import apart, fit_evidence
 
 from .data import clusters, cross_fit
 
@@ -28,24 +28,22 @@ def pair(spread_1=0.3, spread_2=0.3, counts=COUNTS):
     return np.concatenate([one, two], axis=1) / np.sqrt(np.float32(2)), y
 
 
-def fit(X, y, columns=(16, 24), play=()):
+def fit(X, y, columns=(16, 24)):
     fold = folds_of_classes(y, np.random.RandomState(0), None)
-    paired, crossed, apart = fit_evidence(X, y, np.arange(len(y)), fold, play, columns)
-    assert apart.shape == (len(play), 2, *crossed.shape)
-    return (paired, crossed, apart) if len(play) else (paired, crossed)
+    return fit_evidence(X, y, np.arange(len(y)), fold, columns)
 
 
 def test_both_are_joined_while_classes_play_unknown():
     X, y = pair()
-    play = [np.array([0, 1, 1, 0]), np.array([0, 0, 1, 2])]
-    paired, _, apart = fit(X, y, play=play)
+    rows, group = np.arange(len(y)), np.array([0, 1, 1, 0])
     fold = folds_of_classes(y, np.random.RandomState(0), None)
-    for group, found in zip(play, apart, strict=True):
-        halves = [
-            cross_fit_apart(ImageEvidence.of, half, y, np.arange(len(y)), fold, group)
-            for half in (X[:, :16], X[:, 16:])
-        ]
-        np.testing.assert_allclose(found, paired.weights[0] * halves[0] + paired.weights[1] * halves[1])
+    paired, alone = fit(X, y)[0], fit(X[:, :16], y, None)[0]
+    one, two = (
+        cross_fit_apart(ImageEvidence.of, half, y, rows, fold, group) for half in (X[:, :16], X[:, 16:])
+    )
+    np.testing.assert_array_equal(apart(alone, X[:, :16], y, rows, fold, group), one)
+    joined = paired.weights[0] * one + paired.weights[1] * two
+    np.testing.assert_allclose(apart(paired, X, y, rows, fold, group), joined)
 
 
 def test_it_is_the_weighted_sum_of_both():
